@@ -1,0 +1,68 @@
+"""A microscope and debugger for PyTorch's backward pass.
+
+Point it at any tensor with a `grad_fn` and it shows the autograd graph behind it: every node,
+what it receives, what it saved, and which parameters the gradients reach.
+
+    import inspect_autograd as ia
+
+    graph = ia.capture(loss, params=model)
+    graph.find("Softmax*")
+    graph.render("graph.png")
+
+A `Graph` is plain data: it holds no tensor, keeps nothing alive, and can be saved, compared and
+drawn on a machine without PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Edge",
+    "Graph",
+    "InspectAutogradError",
+    "Node",
+    "SavedTensor",
+    "TensorMeta",
+    "__version__",
+    "capture",
+    "load",
+    "make_dot",
+]
+
+# Public names are imported on first use (PEP 562): reading and drawing a saved graph must not
+# pay for importing torch.
+_MODULE_OF_NAME = {
+    "Edge": ".graph.records",
+    "Graph": ".graph.graph",
+    "InspectAutogradError": ".errors",
+    "Node": ".graph.records",
+    "SavedTensor": ".graph.records",
+    "TensorMeta": ".graph.tensor_meta",
+    "capture": ".live.capture",
+    "load": ".graph.file",
+    "make_dot": ".torchviz_style",
+}
+
+if TYPE_CHECKING:
+    from .errors import InspectAutogradError
+    from .graph.file import load
+    from .graph.graph import Graph
+    from .graph.records import Edge, Node, SavedTensor
+    from .graph.tensor_meta import TensorMeta
+    from .live.capture import capture
+    from .torchviz_style import make_dot
+else:
+    # Out of the type checker's sight, because it would let it accept any misspelt name.
+    def __getattr__(name: str) -> object:
+        if name not in _MODULE_OF_NAME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(_MODULE_OF_NAME[name], __name__), name)
+        globals()[name] = value  # the next use does not come here
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

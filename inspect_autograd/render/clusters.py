@@ -1,0 +1,114 @@
+"""Which boxes stand together: modules inside modules, and blocks that are shown once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..graph.graph import Graph
+
+__all__ = ["Cluster", "build_clusters"]
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A frame around boxes.
+
+    Attributes:
+        name: What its frame says: the part of the module path that its own frame adds.
+        path: The whole module path, or the whole label of a repeat.
+        repeat: Index in `Graph.repeats` if it is the block of a repeat.
+        nodes: Ids of the nodes that stand in it, but not in a cluster inside it.
+        children: The clusters inside it, by key.
+    """
+
+    name: str = ""
+    path: str = ""
+    repeat: int | None = None
+    nodes: list[int] = field(default_factory=list)
+    children: dict[str | int, Cluster] = field(default_factory=dict)
+
+
+def build_clusters(graph: Graph) -> Cluster:
+    """The modules of a graph as a tree of clusters; the outermost one has no frame.
+
+    A cluster that would hold nothing but one other cluster is merged with it.
+    """
+    scopes = graph.node_table.scopes
+    repeats = _repeats_of_nodes(graph, scopes)
+    root = Cluster()
+    for id in range(len(graph)):
+        scope = scopes.get(id, "")
+        keys: list[str | int] = [*scope.split(".")] if scope else []
+        for depth, index in repeats.get(id, ()):
+            keys.insert(depth, index)
+        _place(root, keys, id, graph)
+    _merge_lone_children(root)
+    return root
+
+
+def _repeats_of_nodes(
+    graph: Graph, scopes: Mapping[int, str]
+) -> dict[int, list[tuple[int, int]]]:
+    """The repeats that each node is in, and how deep among the modules each of them stands.
+
+    The innermost comes first: inserting it does not move the places of the outer ones.
+    """
+    found = []
+    for index, repeat in enumerate(graph.repeats):
+        depth = _common_depth([scopes.get(id, "") for id in repeat.nodes])
+        found.append((depth, -len(repeat.nodes), index))
+    result: dict[int, list[tuple[int, int]]] = {}
+    for depth, _, index in sorted(found, reverse=True):
+        for id in graph.repeats[index].nodes:
+            result.setdefault(id, []).append((depth, index))
+    return result
+
+
+def _common_depth(scopes: list[str]) -> int:
+    paths = [scope.split(".") if scope else [] for scope in scopes]
+    depth = 0
+    for parts in zip(*paths, strict=False):
+        if len(set(parts)) > 1:
+            break
+        depth += 1
+    return depth
+
+
+def _place(root: Cluster, keys: list[str | int], id: int, graph: Graph) -> None:
+    cluster = root
+    path: list[str] = []
+    for key in keys:
+        if isinstance(key, str):
+            path.append(key)
+        child = cluster.children.get(key)
+        if child is None:
+            if isinstance(key, int):
+                label = graph.repeats[key].label
+                child = Cluster(label, label, key)
+            else:
+                child = Cluster(key, ".".join(path))
+            cluster.children[key] = child
+        cluster = child
+    cluster.nodes.append(id)
+
+
+def _merge_lone_children(root: Cluster) -> None:
+    pending = [root]
+    while pending:
+        cluster = pending.pop()
+        for key, child in cluster.children.items():
+            while not child.nodes and len(child.children) == 1:
+                (grandchild,) = child.children.values()
+                if child.repeat is not None and grandchild.repeat is not None:
+                    break  # A repeat inside a repeat: both counts have to be seen.
+                child = _merged(child, grandchild)
+            cluster.children[key] = child
+            pending.append(child)
+
+
+def _merged(outer: Cluster, inner: Cluster) -> Cluster:
+    if outer.repeat is not None or inner.repeat is not None:
+        kept = outer if outer.repeat is not None else inner
+        return Cluster(kept.name, kept.path, kept.repeat, inner.nodes, inner.children)
+    return Cluster(f"{outer.name}.{inner.name}", inner.path, None, inner.nodes, inner.children)

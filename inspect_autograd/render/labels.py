@@ -1,0 +1,128 @@
+"""What a box says: the lines inside it, and the longer text of its tooltip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..graph.records import Node, Plain, Root, SavedTensor
+from ..graph.tensor_meta import TensorMeta, format_bytes
+from .escape import shorten
+
+__all__ = ["describe_node", "describe_root", "describe_saved", "node_lines", "saved_lines"]
+
+MAX_NAME_CHARS = 44
+MAX_LINE_CHARS = 48
+MAX_ATTRIBUTES = 10
+MAX_TOOLTIP_LINES = 40
+MAX_TOOLTIP_CHARS = 1000
+
+
+def node_lines(
+    node: Node, *, show_attributes: bool = False, max_attribute_chars: int = 40
+) -> list[str]:
+    """The lines of a node's box; the first one is its name."""
+    lines = [shorten(node.label, MAX_NAME_CHARS)]
+    if node.parameter is not None:
+        shape = str(node.parameter.meta)
+        lines.append(shape if node.parameter.names else f"leaf {shape}")
+        lines += [f"also {name}" for name in node.parameter.names[1:3]]
+        if len(node.parameter.names) > 3:
+            lines.append(f"… and {len(node.parameter.names) - 3} more names")
+    else:
+        lines += _contents(node)
+        received = _received(node.receives)
+        lines += [received] if received else []
+    if node.order is not None and node.order > 1:
+        lines.append(f"derivative order {node.order}")
+    if show_attributes:
+        lines += _attributes(node, max_attribute_chars)
+    return [lines[0], *(shorten(line, MAX_LINE_CHARS) for line in lines[1:])]
+
+
+def _contents(node: Node) -> list[str]:
+    """What is inside a fold, unless its label says it already."""
+    fold = node.fold
+    if node.kind != "fold" or fold is None:
+        return []
+    lines = []
+    if len(fold.names) > 1 or (fold.names and fold.names[0][0] not in fold.label):
+        shown = [name if count == 1 else f"{name} ×{count}" for name, count in fold.names[:2]]
+        more = len(fold.names) - len(shown)
+        lines += [*shown, *([f"… and {more} more kinds"] if more > 0 else [])]
+    return [*lines, f"{len(fold.members)} nodes"] if len(fold.members) != fold.count else lines
+
+
+def _received(receives: Sequence[TensorMeta | None], limit: int = 3) -> str:
+    shown = ", ".join("none" if meta is None else str(meta) for meta in receives[:limit])
+    return f"{shown}, … {len(receives)} in all" if len(receives) > limit else shown
+
+
+def _attributes(node: Node, max_chars: int) -> list[str]:
+    items = list(node.attributes.items())
+    lines = [f"{name} = {_value(value, max_chars)}" for name, value in items[:MAX_ATTRIBUTES]]
+    if len(items) > MAX_ATTRIBUTES:
+        lines.append(f"… and {len(items) - MAX_ATTRIBUTES} more attributes")
+    if node.none_slots:
+        slots = ", ".join(map(str, node.none_slots[:6])) + (", …" * (len(node.none_slots) > 6))
+        lines.append(f"no gradient to input{'s' * (len(node.none_slots) > 1)} {slots}")
+    return lines
+
+
+def _value(value: Plain, max_chars: int) -> str:
+    return shorten(repr(value), max(max_chars, 3))
+
+
+def saved_lines(saved: SavedTensor) -> list[str]:
+    """The lines of a saved tensor's box; the first one is its name."""
+    lines = [shorten(saved.name, MAX_NAME_CHARS)]
+    if saved.meta is not None:
+        lines.append(str(saved.meta))
+    if saved.bytes is not None:
+        lines.append(format_bytes(saved.bytes))
+    if saved.alias:
+        lines.append(f"= {saved.alias[0]}")
+    if saved.state != "available":
+        lines.append("MODIFIED IN PLACE" if saved.state == "modified" else saved.state.upper())
+    return [lines[0], *(shorten(line, MAX_LINE_CHARS) for line in lines[1:])]
+
+
+def describe_node(node: Node) -> list[str]:
+    """Everything about a node that fits into a tooltip."""
+    lines = [f"#{node.id} {node.name}"]
+    if node.label != node.name:
+        lines.append(node.label)
+    if node.parameter is not None:
+        lines.append(f"leaf tensor {node.parameter.meta}")
+        lines += [f"name: {name}" for name in node.parameter.names]
+    else:
+        lines.append(f"receives {_received(node.receives, 20) or 'nothing'}")
+    if node.scope is not None:
+        lines.append(f"module {node.scope or '(outermost)'}")
+    if node.sequence_nr is not None:
+        lines.append(f"sequence number {node.sequence_nr}")
+    if node.none_slots:
+        lines.append(f"no gradient to inputs {', '.join(map(str, node.none_slots[:20]))}")
+    if node.fold is not None:
+        lines += [f"{name} ×{count}" for name, count in node.fold.names]
+    lines += [f"{name} = {_value(value, 200)}" for name, value in node.attributes.items()]
+    lines += [f"saved {describe_saved(saved)}" for saved in node.saved]
+    return _bound(lines)
+
+
+def describe_saved(saved: SavedTensor) -> str:
+    """A saved tensor in one line, every name of its memory included."""
+    return f"{saved}{''.join(f' = {name}' for name in saved.alias[1:4])}"
+
+
+def _bound(lines: Iterable[str]) -> list[str]:
+    lines = [shorten(line, MAX_TOOLTIP_CHARS) for line in lines]
+    if len(lines) <= MAX_TOOLTIP_LINES:
+        return lines
+    return [*lines[:MAX_TOOLTIP_LINES], f"… and {len(lines) - MAX_TOOLTIP_LINES} more lines"]
+
+
+def describe_root(root: Root) -> str:
+    """What to call a root: its place in what was given, `loss` for a lone number."""
+    if root.path:
+        return root.path
+    return "loss" if root.meta is not None and root.meta.numel == 1 else "output"
