@@ -33,7 +33,7 @@ __all__ = [
 NodeKind = Literal["op", "leaf", "custom", "cpp-custom", "compiled", "fold"]
 SavedState = Literal["available", "packed", "freed", "modified"]
 FoldBy = Literal["chain", "scope", "repeat", "band"]
-Plain = None | bool | int | float | complex | str | tuple["Plain", ...]
+Plain = None | bool | int | float | str | tuple["Plain", ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,14 @@ class Summary:
         shown = ", ".join(f"{name} ×{count}" for name, count in self.names[:6])
         more = f", and {len(self.names) - 6} more kinds" if len(self.names) > 6 else ""
         lines = [
-            f"{_plural(self.nodes, 'node')}, {_plural(self.edges, 'edge')}, "
-            f"{_plural(self.roots, 'root')}, depth {self.depth}",
+            ", ".join(
+                [
+                    _plural(self.nodes, "node"),
+                    _plural(self.edges, "edge"),
+                    _plural(self.roots, "root"),
+                    f"depth {self.depth}",
+                ]
+            ),
             f"nodes   {shown}{more}",
             f"leaves  {self.leaves}, of which {self.named_leaves} named",
         ]

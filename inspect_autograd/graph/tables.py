@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import overload
 
 from .records import Edge, Fold, Node, NodeKind, Parameter, Plain, SavedTensor
@@ -94,13 +95,11 @@ class EdgeTable:
         counts: array[int] | None = None,
     ) -> EdgeTable:
         """Pack columns that are already ordered by source."""
-        starts = array("q", bytes(8 * (node_count + 1)))
+        degrees = [0] * node_count
         for source in sources:
-            starts[source + 1] += 1
-        for node in range(node_count):
-            starts[node + 1] += starts[node]
+            degrees[source] += 1
         return cls(
-            starts,
+            array("q", accumulate(degrees, initial=0)),
             array("q", sources),
             array("q", source_slots),
             array("q", targets),

@@ -54,9 +54,7 @@ def topological_order(edges: EdgeTable) -> array[int]:
     return order
 
 
-def find_reachable(
-    starts: array[int], neighbours: array[int], origins: Iterable[int]
-) -> set[int]:
+def find_reachable(starts: array[int], neighbours: array[int], origins: Iterable[int]) -> set[int]:
     """All nodes that can be reached from `origins`, which are part of the answer."""
     seen = set(origins)
     pending = list(seen)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import ArgumentTypeError
-from .private_torch import storage_key
+from .memory import find_memory, find_region
 
 __all__ = ["TensorNames", "collect_names"]
 
@@ -23,68 +23,56 @@ class TensorNames:
     """
 
     def __init__(self, pairs: Iterable[tuple[str, torch.Tensor]]) -> None:
-        self._by_identity: dict[int, list[str]] = {}
-        self._by_storage: dict[int, list[tuple[int, int, str]]] = {}
         self._held: list[torch.Tensor] = []  # An id is only good while its object lives.
+        self._by_identity: dict[int, list[str]] = {}
+        self._by_storage: dict[int, list[tuple[int, int, list[str]]]] = {}
         for name, tensor in pairs:
-            self._held.append(tensor)
-            names = self._by_identity.setdefault(id(tensor), [])
+            names = self._by_identity.get(id(tensor))
+            if names is None:
+                self._held.append(tensor)
+                names = self._by_identity[id(tensor)] = self._names_of_place(tensor)
             if name not in names:
                 names.append(name)
-            region = find_region(tensor)
-            if region is not None:
-                storage, start, stop = region
-                self._by_storage.setdefault(storage, []).append((start, stop, name))
+
+    def _names_of_place(self, tensor: torch.Tensor) -> list[str]:
+        # Tensors that are in exactly the same place are tied, and have one list of names.
+        storage = find_memory(tensor).storage
+        if storage is None:
+            return []
+        start, stop = find_region(tensor)
+        places = self._by_storage.setdefault(storage, [])
+        for other_start, other_stop, names in places:
+            if (start, stop) == (other_start, other_stop):
+                return names
+        places.append((start, stop, []))
+        return places[-1][2]
 
     def of_leaf(self, tensor: torch.Tensor) -> tuple[str, ...]:
-        """All names of a leaf: those of the tensor itself, else those of exactly its memory."""
+        """All names of a leaf: those of the tensor itself, else those of exactly its place."""
         names = self._by_identity.get(id(tensor))
-        region = find_region(tensor)
-        if region is None:
-            return tuple(names or ())
-        storage, start, stop = region
-        same = [
-            name
-            for other_start, other_stop, name in self._by_storage.get(storage, ())
-            if (start, stop) == (other_start, other_stop)
-        ]
-        return tuple(dict.fromkeys([*(names or ()), *same]))
+        if names is None and self._by_storage:
+            places = self._by_storage.get(find_memory(tensor).storage or 0, ())
+            region = find_region(tensor) if places else None
+            names = next((names for *place, names in places if tuple(place) == region), None)
+        return tuple(names or ())
 
-    def of_memory(self, storage: int, start: int, stop: int) -> tuple[str, ...]:
-        """Names of the tensors that own any of the bytes `start` to `stop` of a storage."""
-        known = self._by_storage.get(storage)
-        if not known:
+    def of_memory(self, storage: int, tensor: torch.Tensor) -> tuple[str, ...]:
+        """Names of the tensors that own any of the memory that a tensor looks at."""
+        places = self._by_storage.get(storage)
+        if places is None:
             return ()
+        start, stop = find_region(tensor)
         return tuple(
-            dict.fromkeys(
-                name
-                for other_start, other_stop, name in known
-                if start < other_stop and other_start < stop
-            )
+            name
+            for other_start, other_stop, names in places
+            if start < other_stop and other_start < stop
+            for name in names
         )
 
     def of_storage(self, storage: int) -> tuple[str, ...]:
         """Names of all tensors that live in a storage."""
-        return tuple(dict.fromkeys(name for _, _, name in self._by_storage.get(storage, ())))
-
-
-def find_region(tensor: torch.Tensor) -> tuple[int, int, int] | None:
-    """Where a tensor's elements lie: `(storage, first byte, byte behind the last)`.
-
-    None for what has no plain storage (sparse, nested, functorch wrappers).
-    """
-    try:
-        storage = storage_key(tensor)
-        start = tensor.storage_offset()
-        last = sum(
-            (size - 1) * stride
-            for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
-        )
-        empty = not tensor.numel()
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError):
-        return None
-    item = tensor.itemsize
-    return storage, start * item, start * item + (0 if empty else (last + 1) * item)
+        places = self._by_storage.get(storage)
+        return () if places is None else tuple(name for _, _, names in places for name in names)
 
 
 def collect_names(params: Any) -> TensorNames:

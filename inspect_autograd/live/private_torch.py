@@ -6,30 +6,47 @@ it. Nothing else in the package may use a torch name that starts with an undersc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import torch
 
 __all__ = [
+    "ANOMALY_PARENT",
+    "ANOMALY_TRACEBACK",
     "NO_SEQUENCE_NR",
     "LiveNode",
+    "SavedAccess",
+    "inner_tensors",
     "input_metadata",
-    "raw_saved_names",
     "raw_saved_tensors",
+    "saved_accesses",
     "sequence_nrs",
     "storage_key",
     "torch_function_disabled",
     "unpack_hook",
+    "version_of",
 ]
 
 LiveNode = Any
 """A `grad_fn`. `torch.autograd.graph.Node` is not a base of the nodes of C++ extensions."""
 
+PREFIX = "_saved_"
+"""`_saved_X` of a built-in node (1.8 and newer): what its forward function kept as X."""
+
 RAW_PREFIX = "_raw_saved_"
 """`_raw_saved_X` is the SavedVariable behind `_saved_X` (1.9 and newer). Without it a saved
 tensor would have to be read through `_saved_X`, which runs unpack hooks."""
+
+ANOMALY_PARENT = "parent_"
+"""Key in a node's `metadata` under anomaly mode (1.0 and newer): the node that was running when
+this one was made, None or absent for the forward pass."""
+
+ANOMALY_TRACEBACK = "traceback_"
+"""Key in the `metadata` of every node made under anomaly mode (1.0 and newer)."""
 
 NO_SEQUENCE_NR = 2**64 - 1
 """What AccumulateGrad has for a sequence number: the engine runs it at once."""
@@ -47,23 +64,51 @@ def sequence_nrs(nodes: Iterable[LiveNode]) -> list[int]:
         return [getattr(node, "_sequence_nr", lambda: NO_SEQUENCE_NR)() for node in nodes]
 
 
-def input_metadata(node: LiveNode) -> Sequence[Any]:
-    """`Node._input_metadata` (2.1 and newer): what the node receives, one entry per output slot.
+def input_metadata(nodes: Iterable[LiveNode]) -> Iterator[Sequence[Any]]:
+    """`Node._input_metadata` (2.1 and newer): what each node receives, one entry per output slot.
 
-    Each entry has `shape`, `dtype`, `device`; `shape` raises for strided nested tensors. Empty
-    where torch lacks it, so that shapes are unknown.
+    Each entry has `shape`, `dtype`, `device`; `shape` raises for strided nested tensors. We do
+    not do without it: the oldest supported torch has it.
     """
+    return map(attrgetter("_input_metadata"), nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAccess:
+    """How to read what nodes of one type save as X.
+
+    Attributes:
+        name: X.
+        read: Gives `_saved_X`: a plain value, or a tensor that is unpacked and checked. Raises
+            RuntimeError if the tensor was freed, or modified in place since it was saved.
+        read_raw: Gives `_raw_saved_X`, one SavedVariable or a tuple of them: no hook runs, and
+            nothing is checked. None if X is no tensor.
+    """
+
+    name: str
+    read: Callable[[LiveNode], Any]
+    read_raw: Callable[[LiveNode], Any] | None
+
+
+def saved_accesses(node_type: type) -> list[SavedAccess]:
+    """What nodes of a built-in type save, in alphabetical order."""
+    attributes = set(dir(node_type))
+    return [
+        SavedAccess(
+            name,
+            attrgetter(PREFIX + name),
+            attrgetter(RAW_PREFIX + name) if RAW_PREFIX + name in attributes else None,
+        )
+        for name in sorted(a.removeprefix(PREFIX) for a in attributes if a.startswith(PREFIX))
+    ]
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """`Tensor._version`: how often it was written in place; 0 for an inference tensor."""
     try:
-        return node._input_metadata  # type: ignore[no-any-return]
-    except (AttributeError, RuntimeError):
-        return ()
-
-
-def raw_saved_names(node_type: type) -> tuple[str, ...]:
-    """Names X for which nodes of this type have `_raw_saved_X`, in alphabetical order."""
-    return tuple(
-        name.removeprefix(RAW_PREFIX) for name in dir(node_type) if name.startswith(RAW_PREFIX)
-    )
+        return tensor._version
+    except RuntimeError:
+        return 0
 
 
 def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
@@ -88,13 +133,28 @@ def unpack_hook(raw: Any) -> Any:
         return None if raw.data is None or isinstance(raw.data, torch.Tensor) else raw
 
 
-def storage_key(tensor: torch.Tensor) -> int:
-    """Address of the StorageImpl (`UntypedStorage._cdata`): equal for tensors that share memory.
+def storage_key(storage: torch.UntypedStorage) -> int:
+    """Address of the StorageImpl (`UntypedStorage._cdata`): equal where memory is shared."""
+    key: int = storage._cdata
+    return key
 
-    Raises:
-        RuntimeError: The tensor has no storage (sparse, nested, functorch wrappers).
+
+def inner_tensors(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """The tensors that a composed one is made of; empty if it is not composed.
+
+    A sparse tensor has `_indices` and `_values` (1.0 and newer); a wrapper subclass, jagged
+    nested tensors among them, tells its parts by `__tensor_flatten__` (2.1 and newer).
     """
-    return tensor.untyped_storage()._cdata
+    if tensor.layout is torch.sparse_coo:
+        return [tensor._indices(), tensor._values()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is not None:
+        return [getattr(tensor, name) for name in flatten()[0]]
+    return []
 
 
 def torch_function_disabled() -> AbstractContextManager[Any]:

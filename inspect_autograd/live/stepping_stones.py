@@ -22,6 +22,7 @@ import os
 import threading
 from array import array
 from collections.abc import Collection, Sequence
+from operator import le
 from queue import SimpleQueue
 from typing import Any
 
@@ -156,7 +157,9 @@ def plant_stepping_stones(
         node = nodes[index]
         metadata = node.metadata
         if METADATA_KEY not in metadata:
-            next_nodes = [next_node for next_node, _ in node.next_functions if next_node is not None]
+            next_nodes = [
+                next_node for next_node, _ in node.next_functions if next_node is not None
+            ]
             if next_nodes:
                 metadata[METADATA_KEY] = _SteppingStone(next_nodes)
     if chosen or boundary:
@@ -172,14 +175,14 @@ def choose_stones(sequence_nrs: Sequence[int], edges: EdgeTable) -> set[int]:
     """
     # A leaf has no number and ends every way that it is on.
     numbers = [-1 if number == NO_SEQUENCE_NR else number for number in sequence_nrs]
-    ends = list(zip(edges.sources, edges.targets, strict=True))
-    if any(numbers[source] <= numbers[target] for source, target in ends):
+    source_numbers = map(numbers.__getitem__, edges.sources)
+    target_numbers = list(map(numbers.__getitem__, edges.targets))
+    if any(map(le, source_numbers, target_numbers)):
         return _stones_by_longest_way(edges)
-    spans = [number // SPACING for number in numbers]
     return {
         source
-        for source, target in ends
-        if spans[source] != spans[target] and numbers[target] >= 0
+        for source, number in zip(edges.sources, target_numbers, strict=True)
+        if number >= 0 and number // SPACING != numbers[source] // SPACING
     }
 
 

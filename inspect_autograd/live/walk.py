@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain, repeat
+from operator import sub
 
 from ..graph.tables import EdgeTable
 from .private_torch import LiveNode, sequence_nrs
@@ -55,52 +56,60 @@ def walk_graph(roots: Iterable[LiveNode], max_nodes: int | None = None) -> LiveG
     nodes = list(ids)
     limit = float("inf") if max_nodes is None else max(max_nodes, len(nodes))
     input_slots: list[int] = []
-    out_degrees: list[int] = []
-    source_slots: list[int] = []
     targets: list[int] = []
-    target_slots: list[int] = []
+    source_slots: list[int] = []
+    input_nrs: dict[int, int] = {}  # Only what is not 0, which is rare.
+    ends: list[int] = []
     cut_slots: dict[int, tuple[int, ...]] = {}
+    id_of, add_target, add_slot = ids.get, targets.append, source_slots.append
     try:
         for node in nodes:  # The list grows while it is read.
-            slot = 0
-            before = len(targets)
+            slot = -1
             for next_node, input_nr in node.next_functions:
-                if next_node is not None:
-                    id = ids.get(next_node)
-                    if id is None and len(nodes) < limit:
-                        id = ids[next_node] = len(nodes)
-                        nodes.append(next_node)
-                    if id is None:
-                        here = len(input_slots)
-                        cut_slots[here] = (*cut_slots.get(here, ()), slot)
-                    else:
-                        source_slots.append(slot)
-                        targets.append(id)
-                        target_slots.append(input_nr)
                 slot += 1
-            input_slots.append(slot)
-            out_degrees.append(len(targets) - before)
+                if next_node is None:
+                    continue
+                id = id_of(next_node)
+                if id is None:
+                    if len(nodes) >= limit:
+                        source = len(ends)
+                        cut_slots[source] = (*cut_slots.get(source, ()), slot)
+                        continue
+                    id = ids[next_node] = len(nodes)
+                    nodes.append(next_node)
+                if input_nr:
+                    input_nrs[len(targets)] = input_nr
+                add_target(id)
+                add_slot(slot)
+            input_slots.append(slot + 1)
+            ends.append(len(targets))
     finally:
-        visited = len(out_degrees)
-        out_degrees.extend(repeat(0, len(nodes) - visited))
-        count = sum(out_degrees)
-        edges = EdgeTable(
-            _running_sum(out_degrees),
-            array("q", chain.from_iterable(map(repeat, range(len(nodes)), out_degrees))),
-            array("q", source_slots[:count]),
-            array("q", targets[:count]),
-            array("q", target_slots[:count]),
-        )
-        unvisited = range(visited, len(nodes))
+        # Also after an interrupt, in the middle of a node: its edges are not counted then.
+        unvisited = range(len(ends), len(nodes))
+        edges = _make_edges(len(nodes), ends, source_slots, targets, input_nrs)
         numbers = sequence_nrs(nodes)
         plant_stepping_stones(nodes, numbers, edges, boundary=[*cut_slots, *unvisited])
     return LiveGraph(nodes, ids, numbers, input_slots, edges, cut_slots)
 
 
-def _running_sum(counts: list[int]) -> array[int]:
-    total = array("q", [0])
-    last = 0
-    for count in counts:
-        last += count
-        total.append(last)
-    return total
+def _make_edges(
+    node_count: int,
+    ends: list[int],
+    source_slots: list[int],
+    targets: list[int],
+    input_nrs: dict[int, int],
+) -> EdgeTable:
+    total = ends[-1] if ends else 0
+    starts = array("q", chain([0], ends, repeat(total, node_count - len(ends))))
+    degrees = map(sub, ends, starts)
+    target_slots = array("q", bytes(8 * total))
+    for position, input_nr in input_nrs.items():
+        if position < total:
+            target_slots[position] = input_nr
+    return EdgeTable(
+        starts=starts,
+        sources=array("q", chain.from_iterable(map(repeat, range(node_count), degrees))),
+        source_slots=array("q", source_slots[:total]),
+        targets=array("q", targets[:total]),
+        target_slots=target_slots,
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
 
-__all__ = ["Cluster", "build_clusters"]
+__all__ = ["Cluster", "build_clusters", "find_places"]
 
 
 @dataclass(slots=True)
@@ -29,22 +29,39 @@ class Cluster:
     children: dict[str | int, Cluster] = field(default_factory=dict)
 
 
-def build_clusters(graph: Graph) -> Cluster:
-    """The modules of a graph as a tree of clusters; the outermost one has no frame.
+def build_clusters(
+    graph: Graph, places: Sequence[Sequence[str | int]], nodes: Iterable[int]
+) -> Cluster:
+    """Some nodes of a graph in a tree of clusters; the outermost one has no frame.
 
     A cluster that would hold nothing but one other cluster is merged with it.
+
+    Args:
+        graph: The graph.
+        places: What `find_places` says of it.
+        nodes: Ids of the nodes to place.
+    """
+    root = Cluster()
+    for id in nodes:
+        _place(root, places[id], id, graph)
+    _merge_lone_children(root)
+    return root
+
+
+def find_places(graph: Graph) -> list[tuple[str | int, ...]]:
+    """For each node the frames around it, from the outside in: components of its module path,
+    and indices in `Graph.repeats`.
     """
     scopes = graph.node_table.scopes
     repeats = _repeats_of_nodes(graph, scopes)
-    root = Cluster()
+    places: list[tuple[str | int, ...]] = []
     for id in range(len(graph)):
         scope = scopes.get(id, "")
         keys: list[str | int] = [*scope.split(".")] if scope else []
         for depth, index in repeats.get(id, ()):
             keys.insert(depth, index)
-        _place(root, keys, id, graph)
-    _merge_lone_children(root)
-    return root
+        places.append(tuple(keys))
+    return places
 
 
 def _repeats_of_nodes(
@@ -75,7 +92,7 @@ def _common_depth(scopes: list[str]) -> int:
     return depth
 
 
-def _place(root: Cluster, keys: list[str | int], id: int, graph: Graph) -> None:
+def _place(root: Cluster, keys: Sequence[str | int], id: int, graph: Graph) -> None:
     cluster = root
     path: list[str] = []
     for key in keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from ..graph.records import Node, Plain, Root, SavedTensor
 from ..graph.tensor_meta import TensorMeta, format_bytes
@@ -53,8 +54,10 @@ def _contents(node: Node) -> list[str]:
 
 
 def _received(receives: Sequence[TensorMeta | None], limit: int = 3) -> str:
-    shown = ", ".join("none" if meta is None else str(meta) for meta in receives[:limit])
-    return f"{shown}, … {len(receives)} in all" if len(receives) > limit else shown
+    texts = ["none" if meta is None else str(meta) for meta in receives]
+    runs = [(text, len([*run])) for text, run in groupby(texts)]
+    shown = [text if count == 1 else f"{text} ×{count}" for text, count in runs[:limit]]
+    return ", ".join(shown) + (f", … {len(receives)} in all" if len(runs) > limit else "")
 
 
 def _attributes(node: Node, max_chars: int) -> list[str]:

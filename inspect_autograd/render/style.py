@@ -69,5 +69,7 @@ LOOKS = {
     "modified": Look(
         "tripleoctagon", "filled,bold", "#FFD9BF", "#B34700", "modified in place (triple line)"
     ),
+    "far": Look("box", "rounded,dotted", "#FFFFFF", "#0072B2", "shared leaf, drawn elsewhere"),
+    "connector": Look("circle", "filled", "#FFFFFF", "#1A1A1A", "goes on at the same number"),
     "cut": Look("box", "dashed", "#FFFFFF", "#777777", "not captured"),
 }

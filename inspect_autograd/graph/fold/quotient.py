@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..records import Edge, FoldBy, FoldNote, Repeat, Root
 from ..tables import EdgeTable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..graph import Graph
 
 __all__ = ["Box", "Run", "quotient"]
+
+_Counts: TypeAlias = dict[tuple[int, int, int, int], int]
+"""How many edges there are with these source, source slot, target and target slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,21 @@ class _Numbering:
     new_id: array[int]
     members: list[Sequence[int]]
     boxes: dict[int, Box]
+
+    def has_slots(self, node: int) -> bool:
+        """Whether the slots of a new node mean what those of its members meant."""
+        box = self.boxes.get(node)
+        return box is None or box.representative is not None
+
+    def move_edge(self, edges: EdgeTable, position: int) -> tuple[int, int, int, int]:
+        """The ends and slots of an old edge in the new graph."""
+        source, target = self.new_id[edges.sources[position]], self.new_id[edges.targets[position]]
+        return (
+            source,
+            edges.source_slots[position] if self.has_slots(source) else 0,
+            target,
+            edges.target_slots[position] if self.has_slots(target) else 0,
+        )
 
 
 def quotient(
@@ -85,7 +103,7 @@ def quotient(
     )
     return replace(
         graph,
-        node_table=merge_rows(graph.node_table, numbering.members, numbering.boxes, entries, by),
+        node_table=merge_rows(graph.node_table, numbering.members, numbering.boxes, entries),
         edge_table=edges,
         roots=tuple(_move_root(root, numbering, entries) for root in graph.roots),
         fold_notes=(*graph.fold_notes, note),
@@ -95,7 +113,13 @@ def quotient(
 
 def _boxes_of(run: Run) -> list[Box]:
     return [
-        Box(tuple(sorted(nodes)), scope=scope, count=len(nodes), representative=nodes[0])
+        Box(
+            members=tuple(sorted(nodes)),
+            by="repeat",
+            count=len(nodes),
+            scope=scope,
+            representative=nodes[0],
+        )
         for nodes, scope in zip(zip(*run.blocks, strict=True), run.scopes, strict=True)
     ]
 
@@ -141,49 +165,46 @@ def _number(graph: Graph, boxes: Sequence[Box]) -> _Numbering:
 
 def _merge_edges(
     graph: Graph, numbering: _Numbering, runs: Sequence[Run]
-) -> tuple[EdgeTable, list[dict[tuple[int, int, int, int], int]]]:
+) -> tuple[EdgeTable, list[_Counts]]:
     """The edges between new nodes, and for each run those from one copy to another."""
+    old = graph.edge_table
     place = {
         node: (index, copy)
         for index, run in enumerate(runs)
         for copy, block in enumerate(run.blocks)
         for node in block
     }
-    merged: dict[tuple[int, int, int, int], int] = {}
-    links: list[dict[tuple[int, int, int, int], int]] = [{} for _ in runs]
-    new_id, has_slots = numbering.new_id, _slots_kept(numbering)
-    old = graph.edge_table
-    counts = old.counts
-    columns = zip(old.sources, old.source_slots, old.targets, old.target_slots, strict=True)
-    for position, (source, source_slot, target, target_slot) in enumerate(columns):
-        a, b = new_id[source], new_id[target]
-        mine = links_of = None
-        if place and (mine := place.get(source)) and (other := place.get(target)):
-            links_of = links[mine[0]] if mine[0] == other[0] and mine[1] != other[1] else None
-        if a == b and links_of is None:
-            continue
-        key = (a, source_slot if has_slots[a] else 0, b, target_slot if has_slots[b] else 0)
-        into = merged if links_of is None else links_of
-        into[key] = into.get(key, 0) + (1 if counts is None else counts[position])
+    merged: _Counts = {}
+    links: list[_Counts] = [{} for _ in runs]
+    for position in range(len(old)) if runs else _find_outer_edges(graph, numbering):
+        into = merged
+        if place:
+            run, copy = place.get(old.sources[position], (-1, 0))
+            other_run, other_copy = place.get(old.targets[position], (-2, 0))
+            if run == other_run and copy != other_copy:
+                into = links[run]
+        key = numbering.move_edge(old, position)
+        if key[0] != key[2] or into is not merged:
+            into[key] = into.get(key, 0) + (1 if old.counts is None else old.counts[position])
     ordered = sorted(merged)
-    counted = array("q", map(merged.__getitem__, ordered))
+    counts = array("q", map(merged.__getitem__, ordered))
     table = EdgeTable.from_columns(
         len(numbering.members),
         sources=[key[0] for key in ordered],
         source_slots=[key[1] for key in ordered],
         targets=[key[2] for key in ordered],
         target_slots=[key[3] for key in ordered],
-        counts=counted if any(count != 1 for count in counted) else None,
+        counts=counts if any(count != 1 for count in counts) else None,
     )
     return table, links
 
 
-def _slots_kept(numbering: _Numbering) -> bytearray:
-    """1 for the new nodes whose slots still mean what they meant."""
-    kept = bytearray(b"\1") * len(numbering.members)
-    for node, box in numbering.boxes.items():
-        kept[node] = box.representative is not None
-    return kept
+def _find_outer_edges(graph: Graph, numbering: _Numbering) -> list[int]:
+    """Positions of the edges that do not end up inside one new node."""
+    new_id = numbering.new_id
+    sources = map(new_id.__getitem__, graph.edge_table.sources)
+    targets = map(new_id.__getitem__, graph.edge_table.targets)
+    return [i for i, (a, b) in enumerate(zip(sources, targets, strict=True)) if a != b]
 
 
 def _find_entries(graph: Graph, numbering: _Numbering) -> dict[int, set[int]]:
@@ -195,9 +216,11 @@ def _find_entries(graph: Graph, numbering: _Numbering) -> dict[int, set[int]]:
     for root in graph.roots:
         if new_id[root.node] in entries:
             entries[new_id[root.node]].add(root.node)
-    for source, target in zip(graph.edge_table.sources, graph.edge_table.targets, strict=True):
-        if new_id[source] != new_id[target] and new_id[target] in entries:
-            entries[new_id[target]].add(target)
+    if entries:
+        targets = graph.edge_table.targets
+        for target in (targets[position] for position in _find_outer_edges(graph, numbering)):
+            if new_id[target] in entries:
+                entries[new_id[target]].add(target)
     return entries
 
 
@@ -212,7 +235,7 @@ def _move_repeats(repeats: Sequence[Repeat], numbering: _Numbering) -> list[Repe
     """The runs of earlier passes, with the new ids; one that is lost in a box is left out."""
     if not repeats:
         return []
-    has_slots, new_id = _slots_kept(numbering), numbering.new_id
+    new_id = numbering.new_id
     moved = []
     for repeat in repeats:
         inside = set(repeat.nodes)
@@ -222,14 +245,13 @@ def _move_repeats(repeats: Sequence[Repeat], numbering: _Numbering) -> list[Repe
             if inside.issuperset(numbering.members[node])
         )
         whole = set(nodes)
-        links: dict[tuple[int, int, int, int], int] = {}
-        for link in repeat.links:
-            a, b = new_id[link.source], new_id[link.target]
-            if a == b and a not in whole:
-                continue
-            source_slot = link.source_slot if has_slots[a] else 0
-            key = (a, source_slot, b, link.target_slot if has_slots[b] else 0)
-            links[key] = links.get(key, 0) + link.count
+        links: _Counts = {}
+        old = EdgeTable.from_edges(len(new_id), repeat.links)
+        for position in range(len(old)):
+            key = numbering.move_edge(old, position)
+            if key[0] != key[2] or key[0] in whole:
+                count = 1 if old.counts is None else old.counts[position]
+                links[key] = links.get(key, 0) + count
         if nodes:
             moved.append(replace(repeat, nodes=tuple(nodes), links=_as_edges(links)))
     return moved
@@ -238,7 +260,7 @@ def _move_repeats(repeats: Sequence[Repeat], numbering: _Numbering) -> list[Repe
 def _new_repeats(
     runs: Sequence[Run],
     numbering: _Numbering,
-    links: Sequence[dict[tuple[int, int, int, int], int]],
+    links: Sequence[_Counts],
 ) -> list[Repeat]:
     return [
         Repeat(
@@ -252,5 +274,5 @@ def _new_repeats(
     ]
 
 
-def _as_edges(counted: dict[tuple[int, int, int, int], int]) -> tuple[Edge, ...]:
+def _as_edges(counted: _Counts) -> tuple[Edge, ...]:
     return tuple(Edge(*key, count=count) for key, count in sorted(counted.items()))

@@ -1,0 +1,196 @@
+"""`inspect-autograd demo`: a first gradient step by step, then pictures of two graphs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import InspectAutogradError
+from ..graph.graph import Graph
+from .result import Result, Say
+from .table import format_table
+
+__all__ = ["add_arguments", "run"]
+
+LAYERS = 6
+
+DESCRIPTION = """\
+Compute one gradient step by step, check it against the one worked out by hand, and draw two
+graphs: that of this function, and that of a transformer.
+"""
+
+EPILOG = """\
+examples:
+  inspect-autograd demo               files go to the folder out/
+  inspect-autograd demo --out /tmp    or to another one
+"""
+
+START = """\
+1. A function, and where it is evaluated
+
+   f(x) = 2 · dot(x, x)      in Python: y = 2 * torch.dot(x, x)
+   x    = {x}
+   f(x) = {y:g}
+
+   x was made with requires_grad=True, so PyTorch notes every operation on it.
+   x.grad is {grad}: no gradient was computed yet.
+"""
+
+GRAPH = """\
+2. What PyTorch noted: the autograd graph
+
+{tree}
+
+   One node per operation, named after what it does in the backward pass, and one for x itself:
+   AccumulateGrad adds what it receives to x.grad. Edges point the way gradients flow, from the
+   loss to the leaves. Two of them lead from DotBackward0 to x, as x is both arguments of dot.
+"""
+
+BACKWARD = """\
+3. y.backward() walks this graph
+
+   x.grad               = {grad}
+   4 · x, done by hand  = {by_hand}      the same, as it must be:
+
+   f(x) = 2 · (x₀² + x₁² + x₂² + x₃²), so its derivative with respect to xᵢ is 4 · xᵢ.
+   Raising x₃ = 3 a little raises f twelve times as much; at x₀ = 0 it changes nothing.
+"""
+
+MODEL = """\
+4. A real model: a transformer with {layers} encoder layers, and its loss
+
+{summary}
+
+   Of its {parameters} parameters, {reached} are reached by a gradient.
+   So many boxes fill no page: in the picture, layers that are alike are drawn once.
+"""
+
+FILES = """\
+5. Files
+
+{files}
+"""
+
+WHAT = (
+    "the three nodes, and the tensors that they keep for backward",
+    "the same, sharp at any size",
+    "the loss at the top, parameters in blue",
+    "the same; tooltips tell more of each node",
+    "the whole graph as data",
+)
+
+NEXT = """\
+Next, look around in the graph that was saved:
+
+   inspect-autograd show {saved} --find "Softmax*"
+
+Then, with your own code: write a function that returns the loss and the model, such as
+
+   def make_loss():
+       return criterion(model(inputs), targets), model
+
+into train.py, and look at its graph:
+
+   inspect-autograd show train.py:make_loss
+   inspect-autograd render train.py:make_loss -o graph.png
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this verb."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out"),
+        metavar="DIR",
+        help="folder for the files, made if it is not there (%(default)s by default)",
+    )
+
+
+def run(options: argparse.Namespace, say: Say) -> Result:
+    """Show the main job from end to end; an unexpected result is an error."""
+    out: Path = options.out
+    # Before anything is computed: a folder that cannot be made should not cost a wait.
+    out.mkdir(parents=True, exist_ok=True)
+    quadratic, quadratic_data = _show_quadratic(say)
+    transformer, transformer_data = _show_transformer(say)
+    paths = _write_files(out, quadratic, transformer)
+    rows = [(str(path), what) for path, what in zip(paths, WHAT, strict=True)]
+    say(FILES.format(files=_indent(format_table(rows))))
+    say(NEXT.format(saved=paths[-1]))
+    return Result(
+        {
+            "quadratic": quadratic_data,
+            "transformer": transformer_data,
+            "files": [str(path) for path in paths],
+        }
+    )
+
+
+def _write_files(out: Path, quadratic: Graph, transformer: Graph) -> list[Path]:
+    title = "f(x) = 2 · dot(x, x)"
+    return [
+        quadratic.render(out / "quadratic.png", title=title, show_saved=True),
+        quadratic.render(out / "quadratic.svg", title=title, show_saved=True),
+        transformer.render(out / "transformer.png", title=f"A transformer of {LAYERS} layers"),
+        transformer.render(out / "transformer.svg", title=f"A transformer of {LAYERS} layers"),
+        transformer.save(out / "transformer.json"),
+    ]
+
+
+def _show_quadratic(say: Say) -> tuple[Graph, dict[str, Any]]:
+    from ..live.capture import capture
+    from .examples import quadratic
+
+    x, y = quadratic()
+    say(START.format(x=_numbers(x.tolist()), y=y.item(), grad=x.grad))
+    graph = capture(y, params={"x": x})
+    say(GRAPH.format(tree=_indent(graph.tree())))
+    before = x.grad
+    y.backward()
+    gradient = [] if x.grad is None else x.grad.tolist()
+    by_hand = [4 * value for value in (0.0, 1.0, 2.0, 3.0)]
+    _expect("x.grad before backward()", before, None)
+    _expect("f([0, 1, 2, 3])", y.item(), 28.0)
+    _expect("x.grad", gradient, by_hand)
+    say(BACKWARD.format(grad=_numbers(gradient), by_hand=_numbers(by_hand)))
+    nodes = [node.name for node in graph.nodes]
+    return graph, {"x": x.tolist(), "value": y.item(), "gradient": gradient, "nodes": nodes}
+
+
+def _show_transformer(say: Say) -> tuple[Graph, dict[str, Any]]:
+    from ..live.capture import capture
+    from .examples import transformer_loss
+
+    loss, model = transformer_loss(LAYERS)
+    graph = capture(loss, params=model)
+    names = {name for name, _ in model.named_parameters()}
+    reached = names & set(graph.parameters())
+    _expect("the parameters that the graph of the transformer reaches", reached, names)
+    say(
+        MODEL.format(
+            layers=LAYERS,
+            summary=_indent(str(graph.summary())),
+            parameters=len(names),
+            reached="all" if reached == names else len(reached),
+        )
+    )
+    return graph, {"summary": graph.summary(), "parameters_reached": len(reached)}
+
+
+def _expect(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise InspectAutogradError(
+            f"{what} is {found}, but {expected} was expected",
+            remedy="Run inspect-autograd doctor: it checks the installation.",
+        )
+
+
+def _numbers(values: list[float]) -> str:
+    return f"[{', '.join(f'{value:g}' for value in values)}]"
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"   {line}" for line in text.splitlines())

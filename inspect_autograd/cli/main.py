@@ -1,0 +1,225 @@
+"""The command itself: which verb, what goes wrong, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn, TextIO
+
+from .. import __version__
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    FileFormatError,
+    InspectAutogradError,
+    TargetError,
+)
+from .json_output import json_only_on_stdout, to_json
+from .result import UsageError, UserCodeError
+
+__all__ = ["main"]
+
+OK = 0
+FAILED = 1
+MISTAKE = 2
+INTERRUPTED = 130
+READER_GONE = 141
+
+VERBS = {
+    "show": "print a graph as text, or what is known of one node",
+    "render": "draw a graph into a file: .png .svg .pdf .dot .txt .json",
+    "demo": "a first gradient, explained step by step, and pictures of two graphs",
+    "doctor": "check that PyTorch, Graphviz and the rest are there and work",
+}
+
+EPILOG = """\
+TARGET, where a verb takes one, is a graph that was saved (graph.json) or Python code:
+  train.py:loss             the tensor `loss` that train.py makes
+  train.py:make_loss        a function without arguments; it is called, and returns the loss,
+                            or the loss and the model: return loss, model
+  package.module:name       the same, for a module that can be imported
+
+examples:
+  inspect-autograd demo                                  start here
+  inspect-autograd show train.py:make_loss               the graph as text
+  inspect-autograd show train.py:loss --find "Softmax*"  look nodes up
+  inspect-autograd render train.py:loss -o graph.png     a picture
+  inspect-autograd VERB --help                           all options of a verb
+
+exit codes:
+  0    it worked
+  1    the job failed: no picture could be drawn, or the code of TARGET raised an error
+  2    a mistake in the command line, or in the target
+  130  interrupted with Ctrl-C
+  141  whoever read the output has closed it, as `| head` does
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments without the name of the program; those of the process by default.
+
+    Returns:
+        The exit code: 0 it worked, 1 the job failed, 2 a mistake in the command line or in the
+        target, 130 interrupted, 141 the reader of the output has gone.
+    """
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
+    for stream in (sys.stdout, sys.stderr):
+        # A name may hold what the terminal's encoding lacks; better an escape than no output.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    as_json = "--json" in arguments
+    try:
+        with json_only_on_stdout() if as_json else nullcontext(sys.stdout) as stdout:
+            code = _run(arguments, stdout, as_json=as_json)
+            stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more on exit, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return code
+
+
+def _run(arguments: list[str], stdout: TextIO, *, as_json: bool) -> int:
+    try:
+        parser = _build_parser(arguments)
+        _check_verb(arguments, parser)
+        options = parser.parse_args(arguments)
+        verb = import_module(f".{options.verb}", __package__)
+        result = verb.run(options, _say_nothing if as_json else print)
+    except SystemExit as request:  # --help and --version have printed what they should.
+        return OK if request.code is None else int(request.code)
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in arguments:
+            traceback.print_exception(error)
+        if as_json:
+            print(to_json({"error": _describe(error)}), file=stdout)
+        else:
+            print(_format(error), file=sys.stderr)
+        return _exit_code(error)
+    if as_json:
+        print(to_json(result.data), file=stdout)
+    return int(result.code)
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand in for print where stdout belongs to the JSON."""
+
+
+# -- arguments ---------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises, so that a mistake can be told as JSON too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, usage=self.format_usage(), remedy=f"Run: {self.prog} --help")
+
+
+def _build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="inspect-autograd",
+        description="See the graph that PyTorch's backward pass walks.",
+        epilog=EPILOG,
+        formatter_class=layout,
+        allow_abbrev=False,
+    )
+    version = f"inspect-autograd {__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, title="verbs")
+    for name, summary in VERBS.items():
+        verb_parser = verbs.add_parser(
+            name, help=summary, formatter_class=layout, allow_abbrev=False
+        )
+        # Only the module of a verb that may be meant is imported.
+        if name in arguments:
+            import_module(f".{name}", __package__).add_arguments(verb_parser)
+            _add_common_arguments(verb_parser)
+    return parser
+
+
+def _check_verb(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Say more about a missing or misspelt verb than argparse does."""
+    verb = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if verb in VERBS or (verb is None and not {"-h", "--help", "--version"}.isdisjoint(arguments)):
+        return
+    if verb is None:
+        raise UsageError(
+            "the command line names no verb",
+            usage=parser.format_help(),
+            remedy="Start with: inspect-autograd demo",
+        )
+    if verb.endswith((".json", ".py")) or ":" in verb:
+        remedy = f"Put a verb before the target: inspect-autograd show {verb}"
+    else:
+        near = get_close_matches(verb, VERBS, n=1)
+        remedy = f"Use one of: {', '.join(VERBS)}." if not near else f"Did you mean {near[0]}?"
+    raise UsageError(f"there is no verb {verb!r}", usage=parser.format_usage(), remedy=remedy)
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for scripts and for finding faults")
+    group.add_argument("--json", action="store_true", help="print one JSON object, errors too")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def _exit_code(error: BaseException) -> int:
+    mistakes = (UsageError, TargetError, FileFormatError, ArgumentError, ArgumentTypeError)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return MISTAKE if isinstance(error, mistakes) else FAILED
+
+
+def _message_and_remedy(error: BaseException) -> tuple[str, str]:
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted", ""
+        case InspectAutogradError():
+            return error.message, error.remedy
+        case OSError():
+            return str(error), ""
+        case _:
+            return (
+                f"internal error: {type(error).__name__}: {error}",
+                "This is a fault of inspect-autograd; --debug shows where it happened.",
+            )
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    message, remedy = _message_and_remedy(error)
+    described: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": message,
+        "remedy": remedy,
+        "exit_code": _exit_code(error),
+    }
+    if isinstance(error, UserCodeError):
+        described |= {"type": error.type_name, "traceback": error.traceback}
+    return described
+
+
+def _format(error: BaseException) -> str:
+    message, remedy = _message_and_remedy(error)
+    lines = [f"error: {message}"]
+    if isinstance(error, UserCodeError) and error.traceback:
+        lines.insert(0, error.traceback.rstrip("\n"))
+    if isinstance(error, UsageError):
+        lines.insert(0, error.usage.rstrip("\n"))
+    if remedy:
+        lines.append(f"  What to do: {remedy}")
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""TARGET: the graph that a verb works on, from a saved file or from the user's code."""
+
+from __future__ import annotations
+
+import argparse
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..errors import ArgumentTypeError, NoGraphError, TargetError
+from ..graph.graph import Graph
+
+__all__ = ["add_target_arguments", "load_target"]
+
+FORMS = (
+    "Name a saved graph (graph.json), a name in a file (train.py:loss), "
+    "or a name in a module (package.module:loss)."
+)
+
+
+def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add TARGET and what is said about capturing it."""
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a saved graph (graph.json), or a tensor or function in Python code "
+        "(train.py:loss, package.module:make_loss)",
+    )
+    parser.add_argument(
+        "--max-nodes",
+        type=int,
+        metavar="N",
+        help="capture no more than N nodes, those nearest the loss (all by default)",
+    )
+
+
+def load_target(target: str, *, max_nodes: int | None = None) -> Graph:
+    """The graph that a target names.
+
+    Args:
+        target: As on the command line.
+        max_nodes: Capture no more than this.
+
+    Raises:
+        TargetError: The target names nothing, or nothing that has a graph.
+        UserCodeError: The code that it names raised an error.
+        FileFormatError: The file is no saved graph.
+    """
+    # From the right, since a path may hold a colon itself: C:\\train.py:loss.
+    code, colon, name = target.rpartition(":")
+    if not colon or Path(target).exists():
+        return _load_file(Path(target), max_nodes)
+    if not name and code.endswith(".py"):
+        return _load_file(Path(code), max_nodes)
+    _check_name(code, name, target)
+    return _load_code(code, name, target, max_nodes)
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def _load_file(path: Path, max_nodes: int | None) -> Graph:
+    if path.suffix == ".py":
+        if not path.exists():
+            raise _missing_file(path)
+        names = _names_in_source(path)[:10]
+        where = f", where NAME may be one of: {', '.join(names)}." if names else "."
+        raise TargetError(
+            f"{path} is Python code, but the target does not say what in it to look at",
+            remedy=f"Write {path}:NAME{where}",
+        )
+    if path.is_dir():
+        raise TargetError(f"{path} is a folder", remedy=FORMS)
+    if not path.exists():
+        if path.suffix == ".json" or len(path.parts) > 1:
+            raise _missing_file(path)
+        raise TargetError(f"there is no file {path}, and no name in Python code", remedy=FORMS)
+    if max_nodes is not None:
+        raise TargetError(
+            f"--max-nodes bounds what is captured, but {path} was captured before",
+            remedy="Leave --max-nodes out, or name the code that makes the graph.",
+        )
+    from ..graph.file import load
+
+    return load(path)
+
+
+def _missing_file(path: Path) -> TargetError:
+    folder = path.parent
+    if not folder.is_dir():
+        return TargetError(f"there is no folder {folder}", remedy="Check the path.")
+    others = [other.name for other in folder.iterdir() if other.suffix == path.suffix]
+    near = get_close_matches(path.name, others, n=3, cutoff=0.5)
+    return TargetError(
+        f"there is no file {path}",
+        remedy=f"Did you mean {', '.join(near)}?" if near else "Check the path.",
+    )
+
+
+def _names_in_source(path: Path) -> list[str]:
+    """What a file might be asked for, read off its text: running it may take hours."""
+    import ast
+
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return []
+    names = []
+    for statement in body:
+        match statement:
+            case ast.FunctionDef(name=name, args=args):
+                positional = len(args.posonlyargs) + len(args.args) - len(args.defaults)
+                if not positional and None not in args.kw_defaults and not name.startswith("_"):
+                    names.append(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) if not name.startswith("_"):
+                names.append(name)
+    return list(dict.fromkeys(reversed(names)))  # A loss tends to come last.
+
+
+# -- code ----------------------------------------------------------------------------------------
+
+
+def _check_name(code: str, name: str, target: str) -> None:
+    if not code:
+        raise TargetError(f"{target!r} names no file or module before the colon", remedy=FORMS)
+    if name.endswith("()"):
+        raise TargetError(
+            f"{target!r} has parentheses, which a name does not",
+            remedy=f"Write {target.removesuffix('()')}: a function is called by itself.",
+        )
+    if not name:
+        raise TargetError(
+            f"{target!r} does not say what in {code} to look at", remedy=f"Write {target}NAME."
+        )
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise TargetError(f"{name!r} is not a name in Python", remedy=FORMS)
+
+
+def _load_code(code: str, name: str, target: str, max_nodes: int | None) -> Graph:
+    path = Path(code)
+    is_file = path.suffix == ".py" or len(path.parts) > 1
+    if is_file and not path.is_file():
+        raise _missing_file(path)
+    # Imported before the user's folder is put on sys.path, so that a random.py there cannot take
+    # the place of the one that torch imports.
+    from ..live.capture import capture
+    from .resolve import find_names, find_object, to_outputs
+    from .user_code import import_module, run_file, user_code
+
+    folder = path.resolve().parent if is_file else Path.cwd()
+    with user_code(code, first_path=folder, argv=[code]):
+        module = run_file(path.resolve()) if is_file else import_module(code)
+        value = find_object(module, name, target)
+        if isinstance(value, Graph):
+            return value
+        outputs, model = to_outputs(value, target)
+        params = find_names(module, model)
+    try:
+        return capture(outputs, params=params, max_nodes=max_nodes)
+    except (ArgumentTypeError, NoGraphError) as error:
+        # Worded for callers of capture(); here the value goes by another name.
+        message = error.message.replace("outputs", target, 1)
+        raise TargetError(message, remedy=error.remedy) from error

@@ -1,0 +1,93 @@
+"""capture: from live tensors to a Graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..graph.graph import Graph
+from ..graph.records import Root, Truncation
+from .describe import describe_nodes
+from .parameters import collect_names
+from .private_torch import torch_function_disabled
+from .roots import find_roots
+from .saved import SavedTensorReader
+from .tensor_meta import TensorMetaCache
+from .walk import walk_graph
+
+__all__ = ["capture"]
+
+
+def capture(
+    outputs: Any,
+    *,
+    params: Any = None,
+    saved: bool = True,
+    max_nodes: int | None = None,
+) -> Graph:
+    """Walk the autograd graph behind tensors and describe it as plain records.
+
+    Nothing of the program changes: no hook runs, no checkpoint is recomputed, no saved tensor is
+    unpacked by user code, and the Graph keeps nothing alive. It works before and after
+    `backward()`, at any depth, and on a graph that an in-place change has spoiled.
+
+    Args:
+        outputs: A tensor with a `grad_fn`, a leaf that requires grad, a node, a
+            `torch.autograd.graph.GradientEdge`, or any nest of these in lists, tuples, dicts,
+            dataclasses and named tuples. Members without a graph become `Graph.notes`.
+        params: Names for parameters, buffers and inputs: a module, a mapping of names to tensors
+            (`state_dict()` is fine), or pairs of name and tensor.
+        saved: Also describe the tensors that nodes save for backward.
+        max_nodes: Stop after so many nodes; `Graph.truncation` tells what was cut.
+
+    Returns:
+        The graph, roots first; edges point from the loss to the leaves.
+
+    Raises:
+        NoGraphError: No tensor in `outputs` carries a graph; says why.
+        ArgumentTypeError: `outputs` holds no tensor, or `params` is of the wrong kind.
+        ArgumentError: `max_nodes` is less than 1.
+
+    Example:
+        >>> import torch, inspect_autograd as ia
+        >>> x = torch.arange(4.0, requires_grad=True)
+        >>> graph = ia.capture(2 * torch.dot(x, x), params={"x": x})
+        >>> [node.name for node in graph.nodes]
+        ['MulBackward0', 'DotBackward0', 'AccumulateGrad']
+    """
+    _check_max_nodes(max_nodes)
+    with torch_function_disabled():
+        metas = TensorMetaCache()
+        names = collect_names(params)
+        live_roots, notes = find_roots(outputs, metas)
+        live = walk_graph([root.node for root in live_roots], max_nodes)
+        reader = SavedTensorReader(metas, names) if saved else None
+        nodes = describe_nodes(live, metas, names, reader)
+    cut_edges = sum(map(len, live.cut_slots.values()))
+    return Graph(
+        node_table=nodes,
+        edge_table=live.edges,
+        roots=tuple(Root(r.path, live.ids[r.node], r.slot, r.meta) for r in live_roots),
+        notes=tuple(notes),
+        storages=tuple(reader.storages) if reader else (),
+        truncation=Truncation(max_nodes, cut_edges) if max_nodes and cut_edges else None,
+        torch_version=torch.__version__,
+    )
+
+
+def _check_max_nodes(max_nodes: Any) -> None:
+    if max_nodes is None:
+        return
+    if isinstance(max_nodes, bool) or not isinstance(max_nodes, int):
+        raise ArgumentTypeError(
+            f"max_nodes is {max_nodes!r} of type {type(max_nodes).__name__}; "
+            "expected a whole number or None",
+            remedy="Leave it out to capture the whole graph.",
+        )
+    if max_nodes < 1:
+        raise ArgumentError(
+            f"max_nodes is {max_nodes}; expected 1 or more",
+            remedy="Leave it out to capture the whole graph.",
+        )

@@ -1,0 +1,30 @@
+"""Say why a tensor carries no graph, as far as the tensor itself can tell."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["explain_no_graph"]
+
+
+def explain_no_graph(tensor: torch.Tensor) -> str:
+    """Why this tensor has no `grad_fn`: one clause, without a full stop.
+
+    What leaves no mark on the tensor (`detach()`, `no_grad`, `torch.tensor(...)` around an old
+    value all give the same tensor) is named as a possibility, not as a fact.
+    """
+    if tensor.is_inference():
+        return "it was made under torch.inference_mode(), where nothing is recorded"
+    if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        return (
+            f"its dtype {dtype} cannot have gradients (argmax, comparisons, rounding casts and "
+            "indices end a graph)"
+        )
+    if isinstance(tensor, torch.nn.Parameter):
+        return "it is a frozen parameter (requires_grad=False)"
+    reason = "it does not require grad and has no grad_fn: it was given as plain data, or made "
+    reason += "under torch.no_grad(), or cut off by detach(), .data, .item() or torch.tensor()"
+    if not torch.is_grad_enabled():
+        reason += "; gradients are disabled right here, so anything computed here has no graph"
+    return reason

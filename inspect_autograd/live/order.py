@@ -1,0 +1,45 @@
+"""Tell the derivative order of nodes, where it can be told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from .private_torch import ANOMALY_PARENT, ANOMALY_TRACEBACK, NO_SEQUENCE_NR
+from .walk import LiveGraph
+
+__all__ = ["find_orders"]
+
+# The derivative of a derivative formula is named after it: SigmoidBackwardBackward0,
+# ConvolutionBackwardBackward0, NativeLayerNormDoubleBackward0.
+_SECOND = re.compile(r"BackwardBackward|DoubleBackward")
+
+
+def find_orders(live: LiveGraph, names: Sequence[str]) -> dict[int, int]:
+    """Derivative orders by node id, only for the nodes where it is known.
+
+    Two things tell: a name that holds `BackwardBackward` or `DoubleBackward` (order 2 at least),
+    and, for a graph made under anomaly mode, the node that ran when this one was made. Torch
+    keeps no other trace; a `MulBackward0` made by a backward pass looks like any other.
+    """
+    second = {name for name in set(names) if _SECOND.search(name)}
+    orders = {id: 2 for id, name in enumerate(names) if name in second} if second else {}
+    if _made_under_anomaly_mode(live):
+        for id, node in enumerate(live.nodes):
+            if live.sequence_nrs[id] != NO_SEQUENCE_NR:
+                orders[id] = max(orders.get(id, 1), _anomaly_order(node))
+    return orders
+
+
+def _made_under_anomaly_mode(live: LiveGraph) -> bool:
+    # The first node stands for all: asking every node would make a dict for each, at 9 us.
+    return ANOMALY_TRACEBACK in live.nodes[0].metadata
+
+
+def _anomaly_order(node: Any) -> int:
+    order = 1
+    while (parent := node.metadata.get(ANOMALY_PARENT)) is not None:
+        order += 1
+        node = parent
+    return order

@@ -1,0 +1,133 @@
+"""Describe the tensors that nodes save, without running hooks or recomputing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..graph.fast_records import fast_constructor
+from ..graph.records import SavedState, SavedTensor, Storage
+from .memory import find_memory
+from .node_types import NodeType
+from .parameters import TensorNames
+from .private_torch import (
+    LiveNode,
+    raw_saved_tensors,
+    unpack_hook,
+    version_of,
+)
+from .tensor_meta import TensorMetaCache
+
+__all__ = ["SavedTensorReader"]
+
+_make_saved: Callable[..., SavedTensor] = fast_constructor(SavedTensor)
+_make_storage: Callable[..., Storage] = fast_constructor(Storage)
+
+
+class SavedTensorReader:
+    """Makes SavedTensor records and numbers the storages that they look at.
+
+    Attributes:
+        storages: The storages met so far; `SavedTensor.storage` is an index here.
+    """
+
+    def __init__(self, metas: TensorMetaCache, names: TensorNames) -> None:
+        self._metas = metas
+        self._names = names
+        self._storage_ids: dict[int, int] = {}
+        self.storages: list[Storage] = []
+
+    def read(self, node: LiveNode, node_type: NodeType) -> tuple[SavedTensor, ...]:
+        """The tensors that one node saves, in the order of their names."""
+        if node_type.is_python:
+            return tuple(self._read_custom(node))
+        records: list[SavedTensor] = []
+        for access in node_type.saved:
+            try:
+                raw = access.read_raw(node)  # type: ignore[misc]
+            except RuntimeError:
+                records.append(_freed(access.name))  # A list of tensors has no raw form any more.
+                continue
+            if isinstance(raw, tuple):
+                for index, entry in enumerate(raw):
+                    self._read_entry(records, f"{access.name}[{index}]", entry, _unpack, entry)
+            else:
+                self._read_entry(records, access.name, raw, access.read, node)
+        return tuple(records)
+
+    def _read_custom(self, node: LiveNode) -> list[SavedTensor]:
+        entries = raw_saved_tensors(node)
+        if entries is None:
+            # Torch forgets how many there were, and whether there were any.
+            return [_freed("saved_tensors")]
+        hooked = any(unpack_hook(entry) is not None for entry in entries)
+        records: list[SavedTensor] = []
+        for index, entry in enumerate(entries):
+            label = f"saved_tensors[{index}]"
+            self._read_entry(records, label, entry, _check_custom, (node, entry, hooked))
+        return records
+
+    def _read_entry(
+        self,
+        records: list[SavedTensor],
+        label: str,
+        entry: Any,
+        check: Callable[[Any], object],
+        checked: Any,
+    ) -> None:
+        if unpack_hook(entry) is not None:
+            records.append(SavedTensor(label, None, None, None, "packed"))
+            return
+        data = entry.data
+        # Only the checked access tells whether a tensor was freed, modified, or never there.
+        # One that was never written to (version 0) cannot have been modified.
+        if data is None:
+            if _state(check, checked) == "freed":
+                records.append(_freed(label))
+        else:
+            modified = version_of(data) and _state(check, checked) == "modified"
+            records.append(self._describe(label, data, "modified" if modified else "available"))
+
+    def _describe(self, label: str, data: Any, state: SavedState) -> SavedTensor:
+        if not isinstance(data, torch.Tensor):
+            return SavedTensor(label, None, None, None, state)
+        size, storage, storage_bytes = find_memory(data)
+        if storage is None:
+            return _make_saved(label, self._metas.describe(data), size, None, state, ())
+        index = self._storage_ids.get(storage)
+        if index is None:
+            index = self._storage_ids[storage] = len(self.storages)
+            self.storages.append(_make_storage(storage_bytes, self._names.of_storage(storage)))
+        alias = self._names.of_memory(storage, data)
+        return _make_saved(label, self._metas.describe(data), size, index, state, alias)
+
+
+def _freed(label: str) -> SavedTensor:
+    return SavedTensor(label, None, None, None, "freed")
+
+
+def _state(check: Callable[[Any], object], checked: Any) -> SavedState:
+    try:
+        check(checked)
+    except RuntimeError as error:
+        return "modified" if "modified by an inplace" in str(error) else "freed"
+    return "available"
+
+
+def _unpack(entry: Any) -> object:
+    return entry.unpack()
+
+
+def _check_custom(checked: tuple[LiveNode, Any, bool]) -> None:
+    node, entry, hooked = checked
+    try:
+        entry.unpack()
+    except RuntimeError as error:
+        # A saved output can only be unpacked through its node, which unpacks all of them and so
+        # would run their hooks.
+        if "modified by an inplace" in str(error):
+            raise
+        if not hooked:
+            _ = node.saved_tensors

@@ -1,0 +1,242 @@
+"""A graph as DOT source, the language that Graphviz reads (https://graphviz.org/doc/info/lang.html).
+
+The loss stands at the top, the leaves at the bottom, and arrows point the way gradients flow.
+The text is written here line by line rather than with a library, which would have to be told
+about the escapes of each attribute, and costs more than the layout for a small graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..graph.graph import Graph
+from ..graph.records import Node, Root, SavedTensor
+from .arrange import Arrangement, arrange
+from .clusters import Cluster, build_clusters, find_places
+from .dot_edges import connector_lines, edge_lines, far_leaves
+from .escape import html, quote, visible
+from .header import header_label
+from .labels import describe_node, describe_root, describe_saved, node_lines, saved_lines
+from .style import BACKGROUND, EDGE, FONT, LOOKS, MUTED, TEXT, WARNING, Look
+
+__all__ = ["DotOptions", "dot_lines", "to_dot"]
+
+MAX_SAVED = 8
+"""Saved tensors drawn per node; a node that keeps a list can have hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DotOptions:
+    """What to draw beside nodes and edges.
+
+    Attributes:
+        show_saved: Saved tensors, as ellipses beside the node that keeps them.
+        show_attributes: What nodes keep that is no tensor, as lines in their boxes.
+        max_attribute_chars: Longest value of such a line.
+        title: First line of the picture.
+        captions: Lines under the title: what was folded or cut.
+        boxes: How many boxes there will be; above some number the layout is told to hurry.
+    """
+
+    show_saved: bool = False
+    show_attributes: bool = False
+    max_attribute_chars: int = 40
+    title: str | None = None
+    captions: Sequence[str] = ()
+
+
+def to_dot(graph: Graph, options: DotOptions | None = None) -> str:
+    """DOT source of a whole picture."""
+    return "".join(["digraph {\n", *dot_lines(graph, options), "}\n"])
+
+
+def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
+    """The statements of the picture, one a line."""
+    writer = _Writer(graph, options or DotOptions())
+    yield from _defaults(len(graph))
+    yield from writer.clusters()
+    yield from writer.roots()
+    yield from edge_lines(graph, writer.arrangement)
+    yield from writer.connectors()
+    yield from writer.stubs()
+    yield f"\tgraph [label={writer.header()}]\n"
+
+
+def _defaults(nodes: int) -> Iterator[str]:
+    yield (
+        f'\tgraph [rankdir=TB, newrank=true, bgcolor="{BACKGROUND}", pad=0.25, nodesep=0.22, ranksep=0.32, '
+        f'fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", labelloc=t, labeljust=l, '
+        'charset="UTF-8", tooltip=" "]\n'
+    )
+    op = LOOKS["op"]
+    yield (
+        f'\tnode [shape={op.shape}, style="{op.style}", fillcolor="{op.fill}", '
+        f'color="{op.line}", fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", '
+        'margin="0.12,0.06", height=0.3, width=0.5]\n'
+    )
+    yield (
+        f'\tedge [color="{EDGE}", arrowsize=0.6, fontname="{FONT}", fontsize=8, '
+        f'fontcolor="{MUTED}"]\n'
+    )
+
+
+@dataclass(slots=True)
+class _Writer:
+    graph: Graph
+    options: DotOptions
+    looks: dict[str, None] = field(default_factory=dict)
+    root_nodes: dict[int, list[Root]] = field(init=False)
+    places: list[tuple[str | int, ...]] = field(init=False)
+    arrangement: Arrangement = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = find_places(self.graph)
+        self.arrangement = arrange(self.graph, self.places)
+        self.root_nodes = {}
+        for root in self.graph.roots:
+            self.root_nodes.setdefault(root.node, []).append(root)
+
+    # -- boxes ---------------------------------------------------------------------------------
+
+    def clusters(self) -> Iterator[str]:
+        """All nodes, column by column, inside the frames of their modules."""
+        columns = self.arrangement.columns
+        members: list[list[int]] = [[] for _ in range(self.arrangement.column_count)]
+        for id in range(len(self.graph)):
+            members[columns[id]].append(id)
+        number = 0
+        pending: list[Cluster | str] = [
+            build_clusters(self.graph, self.places, nodes) for nodes in reversed(members)
+        ]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, str):
+                yield item
+                continue
+            if item.path:
+                yield f"\tsubgraph cluster_{number} {{\n\t{_frame(item)}\n"
+                number += 1
+                pending.append("\t}\n")
+            for id in item.nodes:
+                yield from self.box(self.graph.nodes[id])
+            pending += reversed(item.children.values())
+
+    def box(self, node: Node) -> Iterator[str]:
+        """One node, and the tensors it saves where these are shown."""
+        options = self.options
+        kind = node.kind
+        if kind == "leaf" and not (node.parameter and node.parameter.names):
+            name = "nameless"
+        else:
+            name = kind
+        lines = node_lines(
+            node,
+            show_attributes=options.show_attributes,
+            max_attribute_chars=options.max_attribute_chars,
+        )
+        extra = ", penwidth=2.4, color=black" if node.id in self.root_nodes else ""
+        yield self.statement(f"n{node.id}", name, lines, describe_node(node), extra)
+        if options.show_saved:
+            for index, saved in enumerate(node.saved[:MAX_SAVED]):
+                yield from self.saved(node.id, index, saved)
+            if len(node.saved) > MAX_SAVED:
+                yield from self.more_saved(node)
+
+    def saved(self, id: int, index: int, saved: SavedTensor) -> Iterator[str]:
+        """A saved tensor, beside its node."""
+        name = "saved" if saved.state == "available" else saved.state
+        key = f"n{id}s{index}"
+        yield self.statement(key, name, saved_lines(saved), [describe_saved(saved)])
+        yield _saved_edge(id, key)
+
+    def more_saved(self, node: Node) -> Iterator[str]:
+        """That a node saves more tensors than are drawn."""
+        key = f"n{node.id}s{MAX_SAVED}"
+        more = node.saved[MAX_SAVED:]
+        lines = [f"… and {len(more)} more"]
+        yield self.statement(key, "saved", lines, [describe_saved(saved) for saved in more[:20]])
+        yield _saved_edge(node.id, key)
+
+    def statement(
+        self, key: str, name: str, lines: Sequence[str], tooltip: Sequence[str], extra: str = ""
+    ) -> str:
+        """One box of the look called `name`."""
+        self.looks[name] = None
+        look = "" if name == "op" else _attributes(LOOKS[name], name)
+        return f"\t{key} [label={_label(lines, name)}, tooltip={quote(*tooltip)}{look}{extra}]\n"
+
+    # -- around them ---------------------------------------------------------------------------
+
+    def roots(self) -> Iterator[str]:
+        """What enters from above: the name of each root, with an arrow to its node."""
+        for id, roots in self.root_nodes.items():
+            names = [describe_root(root) for root in roots[:3]]
+            text = ", ".join(names) + (f", … {len(roots)} in all" if len(roots) > 3 else "")
+            yield (
+                f"\tr{id} [shape=plain, style=solid, margin=0, height=0.1, width=0.1, "
+                f"label=<<B>{html(text)}</B>>, tooltip={quote(*map(describe_root, roots[:40]))}]\n"
+                f"\tr{id} -> n{id} [penwidth=1.6, color=black, weight=99]\n"
+            )
+
+    def stubs(self) -> Iterator[str]:
+        """Where `max_nodes` cut: a stub for what each node leads to beyond the limit."""
+        truncation = self.graph.truncation
+        limit = f"max_nodes={truncation.max_nodes}" if truncation else "max_nodes"
+        for id, slots in sorted(self.graph.node_table.cut_slots.items()):
+            lines = [f"… cut by {limit}", *([f"{len(slots)} edges"] if len(slots) > 1 else [])]
+            yield self.statement(f"c{id}", "cut", lines, [f"inputs {', '.join(map(str, slots))}"])
+            yield f'\tn{id} -> c{id} [style=dashed, color="{LOOKS["cut"].line}"]\n'
+
+    def connectors(self) -> Iterator[str]:
+        """Where an arrow goes on in another column."""
+        for line in connector_lines(self.graph, self.arrangement):
+            self.looks["connector"] = None
+            yield line
+        for key, leaf, arrows in far_leaves(self.graph, self.arrangement):
+            node = self.graph.nodes[leaf]
+            yield self.statement(key, "far", node_lines(node)[:1], describe_node(node))
+            yield from arrows
+
+    def header(self) -> str:
+        """The label of the whole picture; the looks that occur must be known by now."""
+        return header_label(self.options.title, self.options.captions, self.looks)
+
+
+def _attributes(look: Look, name: str) -> str:
+    double = f", peripheries={look.peripheries}" if look.peripheries > 1 else ""
+    small = ', fontsize=9, margin="0.04,0.02", height=0.2' if name in _SMALL else ""
+    return (
+        f', shape={look.shape}, style="{look.style}", fillcolor="{look.fill}", '
+        f'color="{look.line}"{double}{small}'
+    )
+
+
+_SMALL = {"saved", "packed", "freed", "modified", "cut", "far"}
+
+
+def _label(lines: Sequence[str], name: str) -> str:
+    """An HTML-like label: the first line large, the others small and grey."""
+    first, *rest = map(html, lines)
+    if name in _SMALL:
+        return f"<{'<BR/>'.join([first, *rest])}>"
+    if name == "fold":
+        first = f"<B>{first}</B>"
+    if not rest:
+        return f"<{first}>"
+    details = "<BR/>".join(rest)
+    return f'<{first}<BR/><FONT POINT-SIZE="9" COLOR="{MUTED}">{details}</FONT>>'
+
+
+def _saved_edge(id: int, key: str) -> str:
+    return f'\tn{id} -> {key} [style=dotted, arrowhead=none, color="{LOOKS["saved"].line}"]\n'
+
+
+def _frame(cluster: Cluster) -> str:
+    if cluster.repeat is not None:
+        look = f'style="rounded,filled", fillcolor="#FAFAFA", color="{WARNING}", penwidth=1.8'
+        label = f"<<B>{html(cluster.name)}</B>>"
+    else:
+        look = 'style="rounded", color="#AAAAAA"'
+        label = f'<<FONT POINT-SIZE="10" COLOR="{MUTED}">{html(cluster.name)}</FONT>>'
+    return f"graph [label={label}, {look}, margin=7, tooltip={quote(visible(cluster.path))}]"

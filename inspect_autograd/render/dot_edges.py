@@ -1,0 +1,143 @@
+"""The arrows of a picture: one per edge, with the slots named where they would be a riddle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..graph.graph import Graph
+from ..graph.records import Edge
+from .arrange import Arrangement
+from .escape import quote
+from .style import LOOKS, WARNING
+
+__all__ = ["connector_lines", "edge_lines", "far_leaves"]
+
+MAX_PARALLEL = 3
+"""Arrows drawn side by side between two boxes; more become one that says how many."""
+
+
+def edge_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+    """DOT statements for the edges within a column, then for the links of repeated blocks."""
+    edges, columns, spans = graph.edge_table, arrangement.columns, arrangement.spans
+    for id in range(len(graph)):
+        start, stop = edges.starts[id], edges.starts[id + 1]
+        groups: dict[int, list[int]] = {}
+        for position in range(start, stop):
+            target = edges.targets[position]
+            if columns[id] == columns[target] and position not in arrangement.far:
+                groups.setdefault(target, []).append(position)
+        for target, group in groups.items():
+            span = spans.get(group[0], 1)
+            extra = f"minlen={span}" if span > 1 else ""
+            for label in _labels(graph, group):
+                yield _arrow(f"n{id}", f"n{target}", label, extra)
+    for repeat in graph.repeats:
+        for link in repeat.links:
+            yield _link(link)
+
+
+def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+    """DOT statements for the edges from one column to another.
+
+    Such an edge is interrupted: it ends at a numbered circle, and goes on from a circle of the
+    same number. An arrow from the bottom of one column to the top of the next would have to run
+    along all of it.
+    """
+    columns, rows = arrangement.columns, arrangement.rows
+    numbers: dict[int, int] = {}
+    tops: dict[int, tuple[int, str]] = {}
+    entries: set[str] = set()
+    for (source, target), group in _apart(graph, arrangement).items():
+        if graph.node_table.kinds[target] == "leaf":
+            continue
+        if source not in numbers:
+            numbers[source] = len(numbers) + 1
+            yield _circle(f"o{source}", numbers[source], "goes on at the circle of this number")
+            yield _arrow(f"n{source}", f"o{source}", "", "")
+        column = columns[target]
+        entry = f"i{source}c{column}"
+        if entry not in entries:
+            entries.add(entry)
+            name = graph.nodes[source].label
+            yield _circle(entry, numbers[source], f"comes from #{source} {name}")
+        tops[column] = min(tops.get(column, (rows[target], entry)), (rows[target], entry))
+        for label in _labels(graph, group):
+            yield _arrow(entry, f"n{target}", label, "weight=9")
+    if tops and graph.roots:
+        # Columns stand from left to right, their tops at the same height.
+        names = [f"r{graph.roots[0].node}", *(tops[column][1] for column in sorted(tops))]
+        yield f"\t{{ rank=same; {' -> '.join(names)} [style=invis, weight=0] }}\n"
+
+
+def far_leaves(graph: Graph, arrangement: Arrangement) -> Iterator[tuple[str, int, list[str]]]:
+    """Uses of a leaf that is drawn far away: a key for its stand-in, the leaf, and the arrows."""
+    for (source, target), group in _apart(graph, arrangement).items():
+        if graph.node_table.kinds[target] == "leaf":
+            key = f"f{source}n{target}"
+            labels = _labels(graph, group)
+            yield key, target, [_arrow(f"n{source}", key, label, "") for label in labels]
+
+
+def _apart(graph: Graph, arrangement: Arrangement) -> dict[tuple[int, int], list[int]]:
+    """The edges, by position, that are not drawn as one arrow from box to box."""
+    edges, columns, far = graph.edge_table, arrangement.columns, arrangement.far
+    groups: dict[tuple[int, int], list[int]] = {}
+    for position, (source, target) in enumerate(zip(edges.sources, edges.targets, strict=True)):
+        if columns[source] != columns[target] or position in far:
+            groups.setdefault((source, target), []).append(position)
+    return groups
+
+
+def _labels(graph: Graph, group: list[int]) -> list[str]:
+    """What to write on the arrows between two nodes; one arrow for each."""
+    edges = [graph.edges[position] for position in group]
+    target = edges[0].target
+    kinds = graph.node_table.kinds
+    is_folded = kinds[edges[0].source] == "fold" or kinds[target] == "fold"
+    total = sum(edge.count for edge in edges)
+    if len(edges) > MAX_PARALLEL or is_folded:
+        slots = {edge.target_slot for edge in edges}
+        label = _output(graph, target, edges[0].target_slot) if len(slots) == 1 else ""
+        return [_join(label, f"×{total}" if total > 1 else "")]
+    labels = []
+    for edge in edges:
+        label = _output(graph, target, edge.target_slot)
+        if len(edges) > 1:
+            label = " → ".join(filter(None, (f"input {edge.source_slot}", label)))
+        labels.append(_join(label, f"×{edge.count}" if edge.count > 1 else ""))
+    return labels
+
+
+def _output(graph: Graph, target: int, slot: int) -> str:
+    """Which output of the target, if it has several; a fold's slots mean nothing."""
+    table = graph.node_table
+    if table.kinds[target] == "fold" or len(table.receives[target]) < 2:
+        return ""
+    return f"output {slot}"
+
+
+def _join(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _arrow(source: str, target: str, label: str, extra: str) -> str:
+    attributes = ", ".join(filter(None, (f'label=" {label}"' if label else "", extra)))
+    return f"\t{source} -> {target}{f' [{attributes}]' if attributes else ''}\n"
+
+
+def _circle(key: str, number: int, tooltip: str) -> str:
+    look = LOOKS["connector"]
+    return (
+        f'\t{key} [label=<<B>{number}</B>>, tooltip={quote(tooltip)}, shape={look.shape}, '
+        f'style="{look.style}", fillcolor="{look.fill}", color="{look.line}", fontsize=9, '
+        'margin="0.02,0.02", width=0.28, height=0.28]\n'
+    )
+
+
+def _link(link: Edge) -> str:
+    """From the bottom of a repeated block back to its top."""
+    return (
+        f"\tn{link.source} -> n{link.target} "
+        f'[label=" ×{link.count}", style=dashed, color="{WARNING}", fontcolor="{WARNING}", '
+        "fontsize=10, constraint=false]\n"
+    )
