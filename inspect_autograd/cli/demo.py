@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
 from ..errors import InspectAutogradError
 from ..graph.graph import Graph
+from ..graph.tensor_meta import format_bytes
 from .result import Result, Say
 from .table import format_table
 
@@ -42,9 +44,10 @@ GRAPH = """\
 
 {tree}
 
-   One node per operation, named after what it does in the backward pass, and one for x itself:
-   AccumulateGrad adds what it receives to x.grad. Edges point the way gradients flow, from the
-   loss to the leaves. Two of them lead from DotBackward0 to x, as x is both arguments of dot.
+   One node per operation, named after what it does in the backward pass, and one for x itself,
+   an AccumulateGrad node: it adds what it receives to x.grad. Edges point the way gradients flow,
+   from the loss to the leaves. Two lead from DotBackward0 to x, as both arguments of dot are x.
+   f32[] is a single number (float32, no dimension), f32[4] a vector of four.
 """
 
 BACKWARD = """\
@@ -54,16 +57,17 @@ BACKWARD = """\
    4 · x, done by hand  = {by_hand}      the same, as it must be:
 
    f(x) = 2 · (x₀² + x₁² + x₂² + x₃²), so its derivative with respect to xᵢ is 4 · xᵢ.
-   Raising x₃ = 3 a little raises f twelve times as much; at x₀ = 0 it changes nothing.
+   A small step of x₃ moves f twelve times as far; one of x₀, which is 0, moves it hardly at all.
 """
 
 MODEL = """\
 4. A real model: a transformer with {layers} encoder layers, and its loss
 
-{summary}
-
-   Of its {parameters} parameters, {reached} are reached by a gradient.
-   So many boxes fill no page: in the picture, layers that are alike are drawn once.
+   {counts}
+   All its {parameters} parameters are reached by a gradient.
+   Until backward() the nodes keep {saved} in memory, {own} of it in parameters.
+   The layers have the same shape, so the picture shows them once, with ×{layers} on the frame.
+   There a dashed arrow leads from one layer to the next, and circles of one number belong together.
 """
 
 FILES = """\
@@ -83,7 +87,7 @@ WHAT = (
 NEXT = """\
 Next, look around in the graph that was saved:
 
-   inspect-autograd show {saved} --find "Softmax*"
+   inspect-autograd show {saved} --find "*norm1.weight"
 
 Then, with your own code: write a function that returns the loss and the model, such as
 
@@ -119,7 +123,7 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     paths = _write_files(out, quadratic, transformer)
     rows = [(str(path), what) for path, what in zip(paths, WHAT, strict=True)]
     say(FILES.format(files=_indent(format_table(rows))))
-    say(NEXT.format(saved=paths[-1]))
+    say(NEXT.format(saved=shlex.quote(str(paths[-1]))))
     return Result(
         {
             "quadratic": quadratic_data,
@@ -131,11 +135,12 @@ def run(options: argparse.Namespace, say: Say) -> Result:
 
 def _write_files(out: Path, quadratic: Graph, transformer: Graph) -> list[Path]:
     title = "f(x) = 2 · dot(x, x)"
+    deep = f"A transformer of {LAYERS} layers"
     return [
         quadratic.render(out / "quadratic.png", title=title, show_saved=True),
         quadratic.render(out / "quadratic.svg", title=title, show_saved=True),
-        transformer.render(out / "transformer.png", title=f"A transformer of {LAYERS} layers"),
-        transformer.render(out / "transformer.svg", title=f"A transformer of {LAYERS} layers"),
+        transformer.render(out / "transformer.png", title=deep, view="repeat"),
+        transformer.render(out / "transformer.svg", title=deep, view="repeat"),
         transformer.save(out / "transformer.json"),
     ]
 
@@ -169,15 +174,17 @@ def _show_transformer(say: Say) -> tuple[Graph, dict[str, Any]]:
     names = {name for name, _ in model.named_parameters()}
     reached = names & set(graph.parameters())
     _expect("the parameters that the graph of the transformer reaches", reached, names)
+    summary = graph.summary()
     say(
         MODEL.format(
             layers=LAYERS,
-            summary=_indent(str(graph.summary())),
+            counts=str(summary).splitlines()[0],
             parameters=len(names),
-            reached="all" if reached == names else len(reached),
+            saved=format_bytes(summary.saved_bytes),
+            own=format_bytes(summary.parameter_bytes),
         )
     )
-    return graph, {"summary": graph.summary(), "parameters_reached": len(reached)}
+    return graph, {"summary": summary, "parameters_reached": len(reached)}
 
 
 def _expect(what: str, found: object, expected: object) -> None:

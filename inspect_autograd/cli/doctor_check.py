@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Check"]
+__all__ = ["Check", "State"]
+
+State = Literal["ok", "limited", "optional", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,6 @@ class Check:
 
     group: str
     name: str
-    state: Literal["ok", "limited", "optional", "failed"]
+    state: State
     detail: str
     remedy: str = ""

@@ -15,12 +15,12 @@ __all__ = ["check_packages"]
 
 GROUP = "Python"
 NEEDED = {
-    "graphviz": "finds a Graphviz that is installed on the system",
-    "pygraphviz": "brings a Graphviz along, so that none has to be installed",
-    "rich": "tables and colours in a terminal",
+    "graphviz": "make_dot(), which returns a graphviz.Digraph",
+    "pygraphviz": "pictures where no Graphviz is installed, as it brings one",
+    "rich": "tables in a terminal",
 }
 OPTIONAL = {
-    "torchviz": "make_dot() beside the original, for comparing the two",
+    "torchviz": "comparing make_dot() with the original",
     "networkx": "graph.to_networkx()",
     "pandas": "tables as data frames",
 }
@@ -47,7 +47,7 @@ def check_packages() -> Iterator[Check]:
                 GROUP,
                 name,
                 "limited",
-                f"not installed: {purpose}",
+                f"not installed, needed for {purpose}",
                 f"Install it: pip install {name}",
             )
     for name, purpose in OPTIONAL.items():
@@ -56,7 +56,7 @@ def check_packages() -> Iterator[Check]:
             GROUP,
             name,
             "optional" if version is None else "ok",
-            f"not installed, only needed for: {purpose}" if version is None else version,
+            f"not installed, only needed for {purpose}" if version is None else version,
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from .. import __version__
@@ -73,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         target, 130 interrupted, 141 the reader of the output has gone.
     """
     arguments = [*(sys.argv[1:] if argv is None else argv)]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The process was started with it closed.
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         # A name may hold what the terminal's encoding lacks; better an escape than no output.
         if isinstance(stream, io.TextIOWrapper):
@@ -209,6 +214,8 @@ def _describe(error: BaseException) -> dict[str, Any]:
         "exit_code": _exit_code(error),
     }
     if isinstance(error, UserCodeError):
+        # The text output has this line in the traceback already.
+        described["message"] = f"{message}\n{error.detail}"
         described |= {"type": error.type_name, "traceback": error.traceback}
     return described
 

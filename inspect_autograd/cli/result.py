@@ -50,13 +50,21 @@ class UserCodeError(InspectAutogradError):
     Args:
         message: Which code, and what it raised.
         type_name: The type of the error that it raised.
+        detail: That error in one line, or as many as its own message has.
         traceback: The user's part of the traceback, as text.
         remedy: What to do about it.
     """
 
     def __init__(
-        self, message: str, *, type_name: str, traceback: str = "", remedy: str = ""
+        self,
+        message: str,
+        *,
+        type_name: str,
+        detail: str = "",
+        traceback: str = "",
+        remedy: str = "",
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.type_name = type_name
+        self.detail = detail
         self.traceback = traceback

@@ -9,14 +9,14 @@ from ..graph.graph import Graph
 from .node_details import describe_node_fully, node_data
 from .result import Result, Say, UsageError
 from .table import format_table
-from .target import add_target_arguments, load_target
+from .target import add_target_arguments, count, load_target
 
 __all__ = ["add_arguments", "run"]
 
 DEFAULT_MAX_LINES = 200
 
 DESCRIPTION = """\
-Print a graph as text: by default what it is made of, in a few lines.
+Print a graph as text: by default counts, and the first lines of the tree.
 
 A node receives the gradient of what its forward function returned, and passes gradients on to the
 nodes that made its inputs. So the text starts at the loss and ends at the parameters.
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-lines",
-        type=int,
+        type=count,
         metavar="N",
         default=DEFAULT_MAX_LINES,
         help="longest tree or table (%(default)s by default); what is left out is said",
@@ -58,11 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, say: Say) -> Result:
     """Print the graph, or the part of it that was asked for."""
-    if options.max_lines < 1:
-        raise UsageError(
-            f"--max-lines is {options.max_lines}; expected 1 or more",
-            remedy=f"Leave it out for {DEFAULT_MAX_LINES} lines.",
-        )
     graph = load_target(options.target, max_nodes=options.max_nodes)
     data: dict[str, Any] = {"target": options.target}
     if options.find is not None:

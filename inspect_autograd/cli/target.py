@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import ArgumentTypeError, NoGraphError, TargetError
 from ..graph.graph import Graph
 
-__all__ = ["add_target_arguments", "load_target"]
+__all__ = ["add_target_arguments", "count", "load_target"]
 
 FORMS = (
     "Name a saved graph (graph.json), a name in a file (train.py:loss), "
@@ -27,10 +27,17 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-nodes",
-        type=int,
+        type=count,
         metavar="N",
         help="capture no more than N nodes, those nearest the loss (all by default)",
     )
+
+
+def count(text: str) -> int:
+    """A whole number above 0, as the type of an argument."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def load_target(target: str, *, max_nodes: int | None = None) -> Graph:
@@ -88,7 +95,8 @@ def _missing_file(path: Path) -> TargetError:
     folder = path.parent
     if not folder.is_dir():
         return TargetError(f"there is no folder {folder}", remedy="Check the path.")
-    others = [other.name for other in folder.iterdir() if other.suffix == path.suffix]
+    suffixes = {path.suffix, ".py", ".json"}
+    others = sorted(other.name for other in folder.iterdir() if other.suffix in suffixes)
     near = get_close_matches(path.name, others, n=3, cutoff=0.5)
     return TargetError(
         f"there is no file {path}",

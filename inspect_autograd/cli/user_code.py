@@ -33,30 +33,32 @@ def user_code(what: str, *, first_path: Path, argv: list[str]) -> Iterator[None]
     Raises:
         UserCodeError: The code raised an error, or ended the process itself.
     """
-    old_argv, old_path = sys.argv, sys.path[:]
+    old_argv, old_path, old_folder = sys.argv, sys.path[:], Path.cwd()
     sys.argv = argv
     sys.path.insert(0, str(first_path))
     try:
         yield
-    except (UserCodeError, TargetError):
+    except (UserCodeError, TargetError, KeyboardInterrupt):
         raise
-    except SystemExit as error:
-        raise UserCodeError(
-            f"{what} ended the process: {error!r}",
-            type_name="SystemExit",
-            traceback=_format_traceback(error),
-            remedy='Put what only a run as a program should do below `if __name__ == "__main__":`.',
-        ) from error
-    except Exception as error:
-        raise UserCodeError(
-            f"{what} raised {type(error).__name__}",
-            type_name=type(error).__name__,
-            traceback=_format_traceback(error),
-            remedy=_remedy_for(error),
-        ) from error
+    except BaseException as error:
+        # Not only Exception: a test that skips itself, for example, raises none.
+        raise _to_error(error, what) from error
     finally:
         sys.argv = old_argv
         sys.path[:] = old_path
+        os.chdir(old_folder)  # Our own relative paths are meant from where the command started.
+
+
+def _to_error(error: BaseException, what: str) -> UserCodeError:
+    name = type(error).__name__
+    is_exit = isinstance(error, SystemExit)
+    return UserCodeError(
+        f"{what} ended the process: {error!r}" if is_exit else f"{what} raised {name}",
+        type_name=name,
+        detail="".join(traceback.format_exception_only(error)).strip(),
+        traceback=_format_traceback(error),
+        remedy=_remedy_for(error),
+    )
 
 
 def run_file(path: Path) -> ModuleType:
@@ -96,7 +98,9 @@ def import_module(name: str) -> ModuleType:
         ) from error
 
 
-def _remedy_for(error: Exception) -> str:
+def _remedy_for(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return 'Put what only a run as a program should do below `if __name__ == "__main__":`.'
     if isinstance(error, ImportError) and "relative import" in str(error):
         return "A file of a package is named by its module: package.module:name."
     return "The traceback shows your own lines only; --debug shows all of it."

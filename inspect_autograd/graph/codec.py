@@ -76,6 +76,7 @@ def encode_graph(graph: Graph) -> dict[str, Json]:
             "orders": _by_id(nodes.orders, int),
             "cut_slots": _by_id(nodes.cut_slots, list),
             "folds": _by_id(nodes.folds, _fields),
+            "origins": None if nodes.origins is None else list(nodes.origins),
         },
         "edges": {
             "sources": edges.sources.tolist(),
@@ -172,6 +173,7 @@ def _decode_nodes(columns: Mapping[str, Json], metas: Sequence[TensorMeta]) -> N
             int(id): Fold(by, label, count, tuple(members), tuple((n, c) for n, c in names))
             for id, (by, label, count, members, names) in columns["folds"].items()
         },
+        origins=columns["origins"],
     )
 
 
@@ -199,7 +201,7 @@ def _decode_edges(columns: Mapping[str, Json], node_count: int) -> EdgeTable:
 def _check(graph: Graph) -> None:
     nodes, count = graph.node_table, len(graph)
     columns = (nodes.kinds, nodes.sequence_nrs, nodes.receives, nodes.input_slots)
-    if any(len(column) != count for column in columns):
+    if any(len(column) != count for column in (*columns, nodes.origins or nodes.names)):
         raise ValueError("the columns of the nodes differ in length")
     by_id = (
         nodes.saved,

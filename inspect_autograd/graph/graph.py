@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ArgumentError, ArgumentTypeError
 from .records import FoldNote, Node, Note, Parameter, Repeat, Root, Storage, Truncation
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import networkx
 
+    from ..render.view import ViewName
     from .summary import Summary
 
 __all__ = ["Graph"]
@@ -206,6 +207,65 @@ class Graph:
 
     # -- pictures ------------------------------------------------------------------------------
     # Records do not know renderers; these lazy imports are the methods that users expect here.
+
+    def render(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        view: ViewName = "auto",
+        show_saved: bool = False,
+        show_attributes: bool = False,
+        title: str | None = None,
+        timeout: float = 30.0,
+    ) -> Path:
+        """Draw the graph into a file: loss at the top, arrows the way gradients flow.
+
+        The suffix chooses the format: `.png`, `.svg`, `.pdf`; `.dot` (or `.gv`) for Graphviz
+        source; `.txt` for the tree as text. The layout runs in a process of its own: a `dot` on
+        PATH if there is one, else the Graphviz inside pygraphviz. The same graph gives the same
+        file.
+
+        Args:
+            path: Where to write; an existing file is replaced, as a whole or not at all.
+            view: `auto` folds a graph of more than 300 boxes until it has fewer, and says so in
+                the picture; `full` shows every node; `chain`, `scope`, `repeat` and `band` fold
+                as `fold` does.
+            show_saved: Also draw the tensors that nodes save for backward, with shape, bytes and
+                state.
+            show_attributes: Also write what nodes keep that is no tensor (`dim`, `eps`, ...).
+            title: A line above the picture.
+            timeout: Seconds for the layout, which is ended when they are over.
+
+        Returns:
+            The path, as given.
+
+        Raises:
+            ArgumentError: The suffix, the view or the timeout is not one of those above, or the
+                file cannot be written.
+            LayoutTimeoutError: The time was up.
+            LayoutError: There is no Graphviz, or it failed; says how.
+        """
+        from ..render.picture import render
+
+        return render(
+            self,
+            path,
+            view=view,
+            show_saved=show_saved,
+            show_attributes=show_attributes,
+            title=title,
+            timeout=timeout,
+        )
+
+    def _repr_svg_(self) -> str | None:
+        """The picture that a notebook shows; None where there is none, then it shows the text."""
+        from ..render.notebook import notebook_svg
+
+        return notebook_svg(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The text that IPython shows."""
+        printer.text(repr(self) if cycle else str(self))
 
     def tree(self, *, max_lines: int = 200) -> str:
         """The graph as an indented tree, roots first; a shared node is shown once.

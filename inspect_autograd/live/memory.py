@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 
-from .private_torch import inner_tensors, storage_key
+from .private_torch import inner_tensors, storage_key_and_bytes
 
 __all__ = ["Memory", "find_memory", "find_region"]
 
 
-class Memory(NamedTuple):
-    """The memory of a tensor.
+Memory = tuple[int | None, int | None, int]
+"""The memory of a tensor: `(bytes, storage, storage_bytes)`.
 
-    Attributes:
-        bytes: Of its elements; an expanded element counts as often as it is seen. None if torch
-            does not tell.
-        storage: Key of its storage, equal for tensors that share memory; None if torch does not
-            tell.
-        storage_bytes: Size of the whole storage.
-    """
+`bytes` are those of its elements, an expanded one counted as often as it is seen; `storage` is a
+key, equal for tensors that share memory; `storage_bytes` is the size of the whole storage. The
+first two are None where torch does not tell.
+"""
 
-    bytes: int | None
-    storage: int | None
-    storage_bytes: int
-
-
-UNKNOWN = Memory(None, None, 0)
+UNKNOWN: Memory = (None, None, 0)
 _NO_STORAGE = (RuntimeError, NotImplementedError, TypeError, AttributeError)
 
 
 def find_memory(tensor: torch.Tensor) -> Memory:
     """Find the memory of a tensor without touching its values or its device."""
     try:
-        storage = tensor.untyped_storage()
-        return Memory(tensor.nbytes, storage_key(storage), storage.nbytes())
+        return tensor.nbytes, *storage_key_and_bytes(tensor)
     except _NO_STORAGE:
         return _memory_of_parts(tensor)
 
@@ -53,7 +42,7 @@ def find_region(tensor: torch.Tensor) -> tuple[int, int]:
             count = 1 + sum((size - 1) * stride for size, stride in sizes)
         return start * tensor.itemsize, (start + count) * tensor.itemsize
     except _NO_STORAGE:
-        return 0, find_memory(tensor).storage_bytes
+        return 0, find_memory(tensor)[2]
 
 
 def _memory_of_parts(tensor: torch.Tensor) -> Memory:
@@ -64,10 +53,7 @@ def _memory_of_parts(tensor: torch.Tensor) -> Memory:
             parts = [find_memory(part) for part in inner_tensors(tensor) if part is not tensor]
     except _NO_STORAGE:
         return UNKNOWN
-    if not parts or any(part.bytes is None for part in parts):
+    sizes = [size for size, _, _ in parts if size is not None]
+    if not parts or len(sizes) < len(parts):
         return UNKNOWN
-    return Memory(
-        sum(part.bytes or 0 for part in parts),
-        parts[0].storage,
-        sum(part.storage_bytes for part in parts),
-    )
+    return sum(sizes), parts[0][1], sum(storage_bytes for _, _, storage_bytes in parts)

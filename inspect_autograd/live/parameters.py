@@ -36,7 +36,7 @@ class TensorNames:
 
     def _names_of_place(self, tensor: torch.Tensor) -> list[str]:
         # Tensors that are in exactly the same place are tied, and have one list of names.
-        storage = find_memory(tensor).storage
+        _, storage, _ = find_memory(tensor)
         if storage is None:
             return []
         start, stop = find_region(tensor)
@@ -51,7 +51,7 @@ class TensorNames:
         """All names of a leaf: those of the tensor itself, else those of exactly its place."""
         names = self._by_identity.get(id(tensor))
         if names is None and self._by_storage:
-            places = self._by_storage.get(find_memory(tensor).storage or 0, ())
+            places = self._by_storage.get(find_memory(tensor)[1] or 0, ())
             region = find_region(tensor) if places else None
             names = next((names for *place, names in places if tuple(place) == region), None)
         return tuple(names or ())

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,15 +19,15 @@ __all__ = [
     "NO_SEQUENCE_NR",
     "LiveNode",
     "SavedAccess",
+    "has_unpack_hook",
     "inner_tensors",
     "input_metadata",
     "raw_saved_tensors",
     "saved_accesses",
+    "saved_data",
     "sequence_nrs",
-    "storage_key",
+    "storage_key_and_bytes",
     "torch_function_disabled",
-    "unpack_hook",
-    "version_of",
 ]
 
 LiveNode = Any
@@ -73,8 +72,7 @@ def input_metadata(nodes: Iterable[LiveNode]) -> Iterator[Sequence[Any]]:
     return map(attrgetter("_input_metadata"), nodes)
 
 
-@dataclass(frozen=True, slots=True)
-class SavedAccess:
+class SavedAccess(NamedTuple):
     """How to read what nodes of one type save as X.
 
     Attributes:
@@ -103,12 +101,18 @@ def saved_accesses(node_type: type) -> list[SavedAccess]:
     ]
 
 
-def version_of(tensor: torch.Tensor) -> int:
-    """`Tensor._version`: how often it was written in place; 0 for an inference tensor."""
+def saved_data(raw: Any) -> tuple[Any, int]:
+    """What a SavedVariable holds, and how often that was written in place.
+
+    No hook runs and nothing is checked. `.data` (1.10 and newer) is None if the tensor was freed
+    or never there, and what the pack hook returned if there was one. `Tensor._version` raises for
+    an inference tensor, which counts no writes.
+    """
+    data = raw.data
     try:
-        return tensor._version
-    except RuntimeError:
-        return 0
+        return data, data._version
+    except (AttributeError, RuntimeError):
+        return data, 0
 
 
 def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
@@ -121,22 +125,28 @@ def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
         return ()
 
 
-def unpack_hook(raw: Any) -> Any:
-    """The unpack hook of a SavedVariable (`.unpack_hook`), None if reading runs no user code.
+def has_unpack_hook(raw: Any) -> bool:
+    """Whether reading a SavedVariable as a tensor would run user code (`.unpack_hook`).
 
-    Present in 2.7 and newer. On older versions we look at what `.data` gives: a pack hook may
-    return anything, and a checkpoint returns an object that is not a tensor.
+    Seen on 2.12 and newer. Without the attribute we look at what `.data` gives: a checkpoint
+    packs into an object that is not a tensor, but a hook that packs into a tensor is not seen.
     """
     try:
-        return raw.unpack_hook
+        return raw.unpack_hook is not None
     except AttributeError:
-        return None if raw.data is None or isinstance(raw.data, torch.Tensor) else raw
+        return not isinstance(raw.data, torch.Tensor | None)
 
 
-def storage_key(storage: torch.UntypedStorage) -> int:
-    """Address of the StorageImpl (`UntypedStorage._cdata`): equal where memory is shared."""
-    key: int = storage._cdata
-    return key
+def storage_key_and_bytes(tensor: torch.Tensor) -> tuple[int, int]:
+    """The storage of a tensor: its key, equal where memory is shared, and its size in bytes.
+
+    The key is the address of the StorageImpl (`UntypedStorage._cdata`, 2.0 and newer).
+
+    Raises:
+        RuntimeError, NotImplementedError: The tensor has no storage.
+    """
+    storage = tensor.untyped_storage()
+    return storage._cdata, storage.nbytes()
 
 
 def inner_tensors(tensor: torch.Tensor) -> list[torch.Tensor]:

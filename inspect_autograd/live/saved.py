@@ -14,9 +14,9 @@ from .node_types import NodeType
 from .parameters import TensorNames
 from .private_torch import (
     LiveNode,
+    has_unpack_hook,
     raw_saved_tensors,
-    unpack_hook,
-    version_of,
+    saved_data,
 )
 from .tensor_meta import TensorMetaCache
 
@@ -44,17 +44,17 @@ class SavedTensorReader:
         if node_type.is_python:
             return tuple(self._read_custom(node))
         records: list[SavedTensor] = []
-        for access in node_type.saved:
+        for name, read, read_raw in node_type.saved:
             try:
-                raw = access.read_raw(node)  # type: ignore[misc]
+                raw = read_raw(node)  # type: ignore[misc]
             except RuntimeError:
-                records.append(_freed(access.name))  # A list of tensors has no raw form any more.
+                records.append(_freed(name))  # A list of tensors has no raw form any more.
                 continue
             if isinstance(raw, tuple):
                 for index, entry in enumerate(raw):
-                    self._read_entry(records, f"{access.name}[{index}]", entry, _unpack, entry)
+                    self._read_entry(records, f"{name}[{index}]", entry, _unpack, entry)
             else:
-                self._read_entry(records, access.name, raw, access.read, node)
+                self._read_entry(records, name, raw, read, node)
         return tuple(records)
 
     def _read_custom(self, node: LiveNode) -> list[SavedTensor]:
@@ -62,7 +62,7 @@ class SavedTensorReader:
         if entries is None:
             # Torch forgets how many there were, and whether there were any.
             return [_freed("saved_tensors")]
-        hooked = any(unpack_hook(entry) is not None for entry in entries)
+        hooked = any(map(has_unpack_hook, entries))
         records: list[SavedTensor] = []
         for index, entry in enumerate(entries):
             label = f"saved_tensors[{index}]"
@@ -77,17 +77,17 @@ class SavedTensorReader:
         check: Callable[[Any], object],
         checked: Any,
     ) -> None:
-        if unpack_hook(entry) is not None:
+        if has_unpack_hook(entry):
             records.append(SavedTensor(label, None, None, None, "packed"))
             return
-        data = entry.data
+        data, version = saved_data(entry)
         # Only the checked access tells whether a tensor was freed, modified, or never there.
         # One that was never written to (version 0) cannot have been modified.
         if data is None:
             if _state(check, checked) == "freed":
                 records.append(_freed(label))
         else:
-            modified = version_of(data) and _state(check, checked) == "modified"
+            modified = version and _state(check, checked) == "modified"
             records.append(self._describe(label, data, "modified" if modified else "available"))
 
     def _describe(self, label: str, data: Any, state: SavedState) -> SavedTensor:

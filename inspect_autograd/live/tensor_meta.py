@@ -22,8 +22,13 @@ class TensorMetaCache:
 
     def describe(self, tensor: torch.Tensor) -> TensorMeta:
         """What is known of a tensor without reading its values."""
-        key = (_shape_of(tensor), tensor.dtype, tensor.device, tensor.layout)
-        return self._metas.get(key) or self._make(key)
+        try:
+            known = self._metas.get((tensor.shape, tensor.dtype, tensor.device, tensor.layout))
+        except (RuntimeError, TypeError):
+            known = None  # A nested tensor has no one shape, a symbolic size no hash.
+        if known is not None:
+            return known
+        return self._make((_shape_of(tensor), tensor.dtype, tensor.device, tensor.layout))
 
     def describe_received(self, nodes: Iterable[LiveNode]) -> list[tuple[TensorMeta, ...]]:
         """What gradients each node receives, one per output slot."""

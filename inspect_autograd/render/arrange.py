@@ -34,6 +34,8 @@ MAX_RATIO = 2.2
 WANTED_RATIO = 1.1
 MAX_CUT_SOURCES = 8
 """A column does not end where the arrows of more boxes than this would be interrupted."""
+MANY_LEAVES = 12
+"""More leaves of one node than this do not stand in one row."""
 FAR_ROWS = 12
 """An arrow to a leaf that is used in several places is drawn over so many rows at most."""
 
@@ -70,6 +72,7 @@ def arrange(graph: Graph, places: Sequence[tuple[str | int, ...]]) -> Arrangemen
     order = topological_order(graph.edge_table)
     paths, parents = _number_frames(places)
     spans = _spans(graph, order, paths, parents)
+    _stagger_leaves(graph, spans)
     rows = _rows(graph, order, spans)
     far = _far_edges(graph, rows)
     cuts = _cuts(graph, rows, far, paths, parents)
@@ -134,6 +137,25 @@ def _spans(
         if span > 1:
             spans[position] = span
     return spans
+
+
+def _stagger_leaves(graph: Graph, spans: dict[int, int]) -> None:
+    """Put the leaves of a node that has many into several rows, like bricks."""
+    edges, kinds = graph.edge_table, graph.node_table.kinds
+    uses = Counter(edges.targets)
+    for id in range(len(graph)):
+        start, stop = edges.starts[id], edges.starts[id + 1]
+        if stop - start <= MANY_LEAVES:
+            continue
+        leaves = [
+            position
+            for position in range(start, stop)
+            if kinds[edges.targets[position]] == "leaf" and uses[edges.targets[position]] == 1
+        ]
+        row_count = max(1, round(sqrt(len(leaves)) / 2))
+        for index, position in enumerate(leaves):
+            if index % row_count:
+                spans[position] = spans.get(position, 1) + index % row_count
 
 
 def _rows(graph: Graph, order: Sequence[int], spans: dict[int, int]) -> array[int]:

@@ -49,8 +49,9 @@ def build_clusters(
 
 
 def find_places(graph: Graph) -> list[tuple[str | int, ...]]:
-    """For each node the frames around it, from the outside in: components of its module path,
-    and indices in `Graph.repeats`.
+    """The frames around each node, from the outside in.
+
+    A frame is a component of the module path, or an index in `Graph.repeats`.
     """
     scopes = graph.node_table.scopes
     repeats = _repeats_of_nodes(graph, scopes)
@@ -58,15 +59,16 @@ def find_places(graph: Graph) -> list[tuple[str | int, ...]]:
     for id in range(len(graph)):
         scope = scopes.get(id, "")
         keys: list[str | int] = [*scope.split(".")] if scope else []
+        fold = graph.node_table.folds.get(id)
+        if fold and fold.label == scope and graph.node_table.kinds[id] == "fold":
+            keys.pop()  # The box is the module, and needs no frame that says so again.
         for depth, index in repeats.get(id, ()):
-            keys.insert(depth, index)
+            keys.insert(min(depth, len(keys)), index)
         places.append(tuple(keys))
     return places
 
 
-def _repeats_of_nodes(
-    graph: Graph, scopes: Mapping[int, str]
-) -> dict[int, list[tuple[int, int]]]:
+def _repeats_of_nodes(graph: Graph, scopes: Mapping[int, str]) -> dict[int, list[tuple[int, int]]]:
     """The repeats that each node is in, and how deep among the modules each of them stands.
 
     The innermost comes first: inserting it does not move the places of the outer ones.
@@ -114,14 +116,17 @@ def _merge_lone_children(root: Cluster) -> None:
     pending = [root]
     while pending:
         cluster = pending.pop()
-        for key, child in cluster.children.items():
-            while not child.nodes and len(child.children) == 1:
-                (grandchild,) = child.children.values()
-                if child.repeat is not None and grandchild.repeat is not None:
-                    break  # A repeat inside a repeat: both counts have to be seen.
-                child = _merged(child, grandchild)
-            cluster.children[key] = child
-            pending.append(child)
+        cluster.children = {key: _without_shell(c) for key, c in cluster.children.items()}
+        pending += cluster.children.values()
+
+
+def _without_shell(cluster: Cluster) -> Cluster:
+    while not cluster.nodes and len(cluster.children) == 1:
+        (child,) = cluster.children.values()
+        if cluster.repeat is not None and child.repeat is not None:
+            break  # A repeat inside a repeat: both counts have to be seen.
+        cluster = _merged(cluster, child)
+    return cluster
 
 
 def _merged(outer: Cluster, inner: Cluster) -> Cluster:

@@ -11,19 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
-from ..graph.records import Node, Root, SavedTensor
+from ..graph.records import Node, Root
 from .arrange import Arrangement, arrange
 from .clusters import Cluster, build_clusters, find_places
-from .dot_edges import connector_lines, edge_lines, far_leaves
-from .escape import html, quote, visible
+from .dot_edges import connector_lines, edge_lines, far_leaves, link_lines
+from .escape import html, quote, shorten
 from .header import header_label
 from .labels import describe_node, describe_root, describe_saved, node_lines, saved_lines
-from .style import BACKGROUND, EDGE, FONT, LOOKS, MUTED, TEXT, WARNING, Look
+from .saved_groups import MAX_GROUPS, group_saved
+from .style import BACKGROUND, EDGE, FONT, LOOKS, MUTED, REPEAT, TEXT, Look
 
 __all__ = ["DotOptions", "dot_lines", "to_dot"]
 
-MAX_SAVED = 8
-"""Saved tensors drawn per node; a node that keeps a list can have hundreds."""
+MANY_NODES = 400
+"""Above this number of nodes the layout is told to hurry."""
+MAX_FRAME_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,6 @@ class DotOptions:
         max_attribute_chars: Longest value of such a line.
         title: First line of the picture.
         captions: Lines under the title: what was folded or cut.
-        boxes: How many boxes there will be; above some number the layout is told to hurry.
     """
 
     show_saved: bool = False
@@ -65,9 +66,10 @@ def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
 
 def _defaults(nodes: int) -> Iterator[str]:
     yield (
-        f'\tgraph [rankdir=TB, newrank=true, bgcolor="{BACKGROUND}", pad=0.25, nodesep=0.22, ranksep=0.32, '
+        f'\tgraph [rankdir=TB, newrank=true, bgcolor="{BACKGROUND}", pad=0.25, '
+        "nodesep=0.22, ranksep=0.32, "
         f'fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", labelloc=t, labeljust=l, '
-        'charset="UTF-8", tooltip=" "]\n'
+        f'charset="UTF-8", tooltip=" "{_haste(nodes)}]\n'
     )
     op = LOOKS["op"]
     yield (
@@ -79,6 +81,19 @@ def _defaults(nodes: int) -> Iterator[str]:
         f'\tedge [color="{EDGE}", arrowsize=0.6, fontname="{FONT}", fontsize=8, '
         f'fontcolor="{MUTED}"]\n'
     )
+
+
+def _haste(nodes: int) -> str:
+    """Attributes that keep the time for the layout of a large graph about linear in its size.
+
+    The network simplex that places boxes takes quadratic time else (https://graphviz.org/docs/
+    attrs/nslimit/). What it cannot finish shows as arrows that are less straight.
+    """
+    if nodes <= MANY_NODES:
+        return ""
+    haste = f", nslimit={2 * MANY_NODES / nodes:.3f}, nslimit1=2"
+    haste += f", mclimit={min(1.0, 3 * MANY_NODES / nodes):.3f}"
+    return haste + (", splines=line" if nodes > 5 * MANY_NODES else "")
 
 
 @dataclass(slots=True)
@@ -106,6 +121,7 @@ class _Writer:
         for id in range(len(self.graph)):
             members[columns[id]].append(id)
         number = 0
+        seen: set[str] = set()
         pending: list[Cluster | str] = [
             build_clusters(self.graph, self.places, nodes) for nodes in reversed(members)
         ]
@@ -115,7 +131,9 @@ class _Writer:
                 yield item
                 continue
             if item.path:
-                yield f"\tsubgraph cluster_{number} {{\n\t{_frame(item)}\n"
+                frame = _frame(item, is_continued=item.path in seen)
+                seen.add(item.path)
+                yield f"\tsubgraph cluster_{number} {{\n\t{frame}\n"
                 number += 1
                 pending.append("\t}\n")
             for id in item.nodes:
@@ -137,26 +155,23 @@ class _Writer:
         )
         extra = ", penwidth=2.4, color=black" if node.id in self.root_nodes else ""
         yield self.statement(f"n{node.id}", name, lines, describe_node(node), extra)
-        if options.show_saved:
-            for index, saved in enumerate(node.saved[:MAX_SAVED]):
-                yield from self.saved(node.id, index, saved)
-            if len(node.saved) > MAX_SAVED:
-                yield from self.more_saved(node)
+        if options.show_saved and node.saved:
+            yield from self.saved(node)
 
-    def saved(self, id: int, index: int, saved: SavedTensor) -> Iterator[str]:
-        """A saved tensor, beside its node."""
-        name = "saved" if saved.state == "available" else saved.state
-        key = f"n{id}s{index}"
-        yield self.statement(key, name, saved_lines(saved), [describe_saved(saved)])
-        yield _saved_edge(id, key)
-
-    def more_saved(self, node: Node) -> Iterator[str]:
-        """That a node saves more tensors than are drawn."""
-        key = f"n{node.id}s{MAX_SAVED}"
-        more = node.saved[MAX_SAVED:]
-        lines = [f"… and {len(more)} more"]
-        yield self.statement(key, "saved", lines, [describe_saved(saved) for saved in more[:20]])
-        yield _saved_edge(node.id, key)
+    def saved(self, node: Node) -> Iterator[str]:
+        """The tensors that a node saves, around it."""
+        groups = group_saved(node.saved)
+        for index, group in enumerate(groups[:MAX_GROUPS]):
+            name = "saved" if group.first.state == "available" else group.first.state
+            key = f"n{node.id}s{index}"
+            yield self.statement(key, name, saved_lines(group), [describe_saved(group.first)])
+            yield _saved_edge(node.id, key)
+        if len(groups) > MAX_GROUPS:
+            key = f"n{node.id}s{MAX_GROUPS}"
+            more = groups[MAX_GROUPS:]
+            tooltip = [describe_saved(group.first) for group in more[:20]]
+            yield self.statement(key, "saved", [f"… and {len(more)} more"], tooltip)
+            yield _saved_edge(node.id, key)
 
     def statement(
         self, key: str, name: str, lines: Sequence[str], tooltip: Sequence[str], extra: str = ""
@@ -193,6 +208,7 @@ class _Writer:
         for line in connector_lines(self.graph, self.arrangement):
             self.looks["connector"] = None
             yield line
+        yield from link_lines(self.graph, self.arrangement)
         for key, leaf, arrows in far_leaves(self.graph, self.arrangement):
             node = self.graph.nodes[leaf]
             yield self.statement(key, "far", node_lines(node)[:1], describe_node(node))
@@ -232,11 +248,12 @@ def _saved_edge(id: int, key: str) -> str:
     return f'\tn{id} -> {key} [style=dotted, arrowhead=none, color="{LOOKS["saved"].line}"]\n'
 
 
-def _frame(cluster: Cluster) -> str:
+def _frame(cluster: Cluster, *, is_continued: bool) -> str:
+    name = html(shorten(cluster.name, MAX_FRAME_CHARS)) + " (continued)" * is_continued
     if cluster.repeat is not None:
-        look = f'style="rounded,filled", fillcolor="#FAFAFA", color="{WARNING}", penwidth=1.8'
-        label = f"<<B>{html(cluster.name)}</B>>"
+        look = f'style="rounded,filled", fillcolor="#FAFAFA", color="{REPEAT}", penwidth=1.8'
+        label = f"<<B>{name}</B>>"
     else:
-        look = 'style="rounded", color="#AAAAAA"'
-        label = f'<<FONT POINT-SIZE="10" COLOR="{MUTED}">{html(cluster.name)}</FONT>>'
-    return f"graph [label={label}, {look}, margin=7, tooltip={quote(visible(cluster.path))}]"
+        look = 'style="rounded", color="#AAAAAA", penwidth=1'
+        label = f'<<FONT POINT-SIZE="10" COLOR="{MUTED}">{name}</FONT>>'
+    return f"graph [label={label}, {look}, margin=7, tooltip={quote(cluster.path)}]"

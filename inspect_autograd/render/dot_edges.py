@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..graph.graph import Graph
-from ..graph.records import Edge
 from .arrange import Arrangement
 from .escape import quote
-from .style import LOOKS, WARNING
+from .style import LOOKS, REPEAT, TEXT
 
-__all__ = ["connector_lines", "edge_lines", "far_leaves"]
+__all__ = ["connector_lines", "edge_lines", "far_leaves", "link_lines"]
 
 MAX_PARALLEL = 3
 """Arrows drawn side by side between two boxes; more become one that says how many."""
 
 
 def edge_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
-    """DOT statements for the edges within a column, then for the links of repeated blocks."""
+    """DOT statements for the edges within a column."""
     edges, columns, spans = graph.edge_table, arrangement.columns, arrangement.spans
+    usual = _usual_counts(graph)
     for id in range(len(graph)):
         start, stop = edges.starts[id], edges.starts[id + 1]
         groups: dict[int, list[int]] = {}
@@ -29,11 +29,8 @@ def edge_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
         for target, group in groups.items():
             span = spans.get(group[0], 1)
             extra = f"minlen={span}" if span > 1 else ""
-            for label in _labels(graph, group):
+            for label in _labels(graph, group, usual):
                 yield _arrow(f"n{id}", f"n{target}", label, extra)
-    for repeat in graph.repeats:
-        for link in repeat.links:
-            yield _link(link)
 
 
 def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
@@ -44,6 +41,7 @@ def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
     along all of it.
     """
     columns, rows = arrangement.columns, arrangement.rows
+    usual = _usual_counts(graph)
     numbers: dict[int, int] = {}
     tops: dict[int, tuple[int, str]] = {}
     entries: set[str] = set()
@@ -52,16 +50,17 @@ def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
             continue
         if source not in numbers:
             numbers[source] = len(numbers) + 1
-            yield _circle(f"o{source}", numbers[source], "goes on at the circle of this number")
+            tooltip = "goes on at the circle of this number"
+            yield _circle(f"o{source}", str(numbers[source]), tooltip, TEXT)
             yield _arrow(f"n{source}", f"o{source}", "", "")
         column = columns[target]
         entry = f"i{source}c{column}"
         if entry not in entries:
             entries.add(entry)
             name = graph.nodes[source].label
-            yield _circle(entry, numbers[source], f"comes from #{source} {name}")
+            yield _circle(entry, str(numbers[source]), f"comes from #{source} {name}", TEXT)
         tops[column] = min(tops.get(column, (rows[target], entry)), (rows[target], entry))
-        for label in _labels(graph, group):
+        for label in _labels(graph, group, usual):
             yield _arrow(entry, f"n{target}", label, "weight=9")
     if tops and graph.roots:
         # Columns stand from left to right, their tops at the same height.
@@ -71,10 +70,11 @@ def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
 
 def far_leaves(graph: Graph, arrangement: Arrangement) -> Iterator[tuple[str, int, list[str]]]:
     """Uses of a leaf that is drawn far away: a key for its stand-in, the leaf, and the arrows."""
+    usual = _usual_counts(graph)
     for (source, target), group in _apart(graph, arrangement).items():
         if graph.node_table.kinds[target] == "leaf":
             key = f"f{source}n{target}"
-            labels = _labels(graph, group)
+            labels = _labels(graph, group, usual)
             yield key, target, [_arrow(f"n{source}", key, label, "") for label in labels]
 
 
@@ -88,23 +88,43 @@ def _apart(graph: Graph, arrangement: Arrangement) -> dict[tuple[int, int], list
     return groups
 
 
-def _labels(graph: Graph, group: list[int]) -> list[str]:
+def _usual_counts(graph: Graph) -> dict[int, tuple[int, int]]:
+    """For each node of a repeated block, the block and how often it stands there.
+
+    Every edge within the block counts so many times, which the frame around it says already.
+    """
+    usual = {}
+    for index, repeat in enumerate(graph.repeats):
+        for id in repeat.nodes:
+            fold = graph.node_table.folds.get(id)
+            usual[id] = (index, fold.count if fold else 1)
+    return usual
+
+
+def _labels(graph: Graph, group: list[int], usual: dict[int, tuple[int, int]]) -> list[str]:
     """What to write on the arrows between two nodes; one arrow for each."""
     edges = [graph.edges[position] for position in group]
-    target = edges[0].target
+    source, target = edges[0].source, edges[0].target
     kinds = graph.node_table.kinds
-    is_folded = kinds[edges[0].source] == "fold" or kinds[target] == "fold"
-    total = sum(edge.count for edge in edges)
+    is_inside = usual.get(source) is not None and usual.get(source) == usual.get(target)
+    unit = usual[source][1] if is_inside else 1
+
+    def times(count: int) -> str:
+        if count == unit:
+            return ""
+        return f"×{count // unit}" if count % unit == 0 else f"×{count}"
+
+    is_folded = kinds[source] == "fold" or kinds[target] == "fold"
     if len(edges) > MAX_PARALLEL or is_folded:
         slots = {edge.target_slot for edge in edges}
         label = _output(graph, target, edges[0].target_slot) if len(slots) == 1 else ""
-        return [_join(label, f"×{total}" if total > 1 else "")]
+        return [_join(label, times(sum(edge.count for edge in edges)))]
     labels = []
     for edge in edges:
         label = _output(graph, target, edge.target_slot)
         if len(edges) > 1:
             label = " → ".join(filter(None, (f"input {edge.source_slot}", label)))
-        labels.append(_join(label, f"×{edge.count}" if edge.count > 1 else ""))
+        labels.append(_join(label, times(edge.count)))
     return labels
 
 
@@ -125,19 +145,34 @@ def _arrow(source: str, target: str, label: str, extra: str) -> str:
     return f"\t{source} -> {target}{f' [{attributes}]' if attributes else ''}\n"
 
 
-def _circle(key: str, number: int, tooltip: str) -> str:
+def link_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+    """DOT statements for the links of repeated blocks: from the end of one to the next one's top.
+
+    They run against all other arrows, so they take no part in the layout.
+    """
+    columns = arrangement.columns
+    style = f'style=dashed, color="{REPEAT}", fontcolor="{REPEAT}", fontsize=10'
+    number = 0
+    for repeat in graph.repeats:
+        for link in repeat.links:
+            label = f'label=" ×{link.count}", {style}'
+            if columns[link.source] == columns[link.target]:
+                yield f"\tn{link.source} -> n{link.target} [{label}, constraint=false]\n"
+                continue
+            # Letters, because the numbers go on elsewhere.
+            name = chr(ord("A") + number % 26) * (number // 26 + 1)
+            number += 1
+            tooltip = f"from the end of one block to the beginning of the next, ×{link.count}"
+            yield _circle(f"b{number}", name, tooltip, REPEAT)
+            yield _circle(f"e{number}", name, tooltip, REPEAT)
+            yield f"\tn{link.source} -> e{number} [{label}]\n"
+            yield f"\tb{number} -> n{link.target} [{style}]\n"
+
+
+def _circle(key: str, name: str, tooltip: str, color: str) -> str:
     look = LOOKS["connector"]
     return (
-        f'\t{key} [label=<<B>{number}</B>>, tooltip={quote(tooltip)}, shape={look.shape}, '
-        f'style="{look.style}", fillcolor="{look.fill}", color="{look.line}", fontsize=9, '
-        'margin="0.02,0.02", width=0.28, height=0.28]\n'
-    )
-
-
-def _link(link: Edge) -> str:
-    """From the bottom of a repeated block back to its top."""
-    return (
-        f"\tn{link.source} -> n{link.target} "
-        f'[label=" ×{link.count}", style=dashed, color="{WARNING}", fontcolor="{WARNING}", '
-        "fontsize=10, constraint=false]\n"
+        f"\t{key} [label=<<B>{name}</B>>, tooltip={quote(tooltip)}, shape={look.shape}, "
+        f'style="{look.style}", fillcolor="{look.fill}", color="{color}", fontcolor="{color}", '
+        'fontsize=9, margin="0.02,0.02", width=0.28, height=0.28]\n'
     )

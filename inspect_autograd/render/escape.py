@@ -26,10 +26,10 @@ _PLAIN = re.compile(r"[\w .,:;()\[\]{}/+*=#×…-]*\Z", re.ASCII)
 
 
 def visible(text: str) -> str:
-    """One line in which every character can be seen and can be written in any format.
+    r"""One line in which every character can be seen and can be written in any format.
 
     Control characters become their Unicode pictures (a newline `␊`, NUL `␀`); other characters
-    that cannot be shown become `\\u` escapes. All else stays as it is.
+    that cannot be shown become `\u` escapes. All else stays as it is.
     """
     if _PLAIN.match(text):
         return text
@@ -56,9 +56,9 @@ def html(text: str) -> str:
 
 
 def quote(*lines: str) -> str:
-    """A double-quoted DOT string that is drawn as these lines.
+    r"""A double-quoted DOT string that is drawn as these lines.
 
-    Backslashes are doubled, since Graphviz reads escapes (`\\N` is the name of the node) in
+    Backslashes are doubled, since Graphviz reads escapes (`\N` is the name of the node) in
     labels and tooltips; ampersands are spelled out, since it reads HTML entities there too
     (https://graphviz.org/docs/attr-types/escString/).
     """

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from ..graph.records import Node, Plain, Root, SavedTensor
+from ..graph.records import Node, Parameter, Plain, Root, SavedTensor
 from ..graph.tensor_meta import TensorMeta, format_bytes
 from .escape import shorten
+from .saved_groups import SavedGroup
 
-__all__ = ["describe_node", "describe_root", "describe_saved", "node_lines", "saved_lines"]
+__all__ = [
+    "describe_node",
+    "describe_root",
+    "describe_saved",
+    "display_name",
+    "node_lines",
+    "received",
+    "saved_lines",
+]
 
 MAX_NAME_CHARS = 44
 MAX_LINE_CHARS = 48
@@ -18,26 +27,58 @@ MAX_TOOLTIP_LINES = 40
 MAX_TOOLTIP_CHARS = 1000
 
 
+def display_name(node: Node) -> str:
+    """What a node is called where it is shown.
+
+    A parameter that stands for those of all copies of a repeated block is called after the run,
+    `layers.0…11.weight`, rather than after one of them.
+    """
+    if node.parameter is not None and node.fold is not None and node.parameter.name and node.scope:
+        return f"{node.scope}.{node.parameter.name.rpartition('.')[2]}"
+    return node.label
+
+
 def node_lines(
     node: Node, *, show_attributes: bool = False, max_attribute_chars: int = 40
 ) -> list[str]:
     """The lines of a node's box; the first one is its name."""
-    lines = [shorten(node.label, MAX_NAME_CHARS)]
+    name, *lines = _break_label(display_name(node)) if node.kind == "fold" else [display_name(node)]
     if node.parameter is not None:
-        shape = str(node.parameter.meta)
-        lines.append(shape if node.parameter.names else f"leaf {shape}")
-        lines += [f"also {name}" for name in node.parameter.names[1:3]]
-        if len(node.parameter.names) > 3:
-            lines.append(f"… and {len(node.parameter.names) - 3} more names")
+        lines += _parameter_lines(node, node.parameter)
     else:
         lines += _contents(node)
-        received = _received(node.receives)
-        lines += [received] if received else []
+        text = received(node.receives)
+        lines += [text] if text else []
     if node.order is not None and node.order > 1:
         lines.append(f"derivative order {node.order}")
     if show_attributes:
         lines += _attributes(node, max_attribute_chars)
-    return [lines[0], *(shorten(line, MAX_LINE_CHARS) for line in lines[1:])]
+    return [shorten(name, MAX_NAME_CHARS), *(shorten(line, MAX_LINE_CHARS) for line in lines)]
+
+
+def _break_label(label: str) -> list[str]:
+    """A long list of names in lines; a short label, or one that is no list, in one."""
+    if len(label) <= MAX_NAME_CHARS or ", " not in label:
+        return [label]
+    lines: list[str] = []
+    for part in label.split(", "):
+        if lines and len(lines[-1]) + len(part) + 2 <= MAX_NAME_CHARS:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+def _parameter_lines(node: Node, parameter: Parameter) -> list[str]:
+    shape = str(parameter.meta)
+    if not parameter.names:
+        return [f"leaf {shape}"]
+    if node.fold is not None:
+        return [f"{shape} ×{node.fold.count}"]
+    lines = [shape, *(f"also {name}" for name in parameter.names[1:3])]
+    if len(parameter.names) > 3:
+        lines.append(f"… and {len(parameter.names) - 3} more names")
+    return lines
 
 
 def _contents(node: Node) -> list[str]:
@@ -45,15 +86,16 @@ def _contents(node: Node) -> list[str]:
     fold = node.fold
     if node.kind != "fold" or fold is None:
         return []
-    lines = []
-    if len(fold.names) > 1 or (fold.names and fold.names[0][0] not in fold.label):
-        shown = [name if count == 1 else f"{name} ×{count}" for name, count in fold.names[:2]]
-        more = len(fold.names) - len(shown)
-        lines += [*shown, *([f"… and {more} more kinds"] if more > 0 else [])]
-    return [*lines, f"{len(fold.members)} nodes"] if len(fold.members) != fold.count else lines
+    if any(name in fold.label for name, _ in fold.names[:3]):
+        return []
+    shown = [name if count == 1 else f"{name} ×{count}" for name, count in fold.names[:2]]
+    more = len(fold.names) - len(shown)
+    rest = f"… and {more} more kind{'s' * (more > 1)}"
+    return [f"{len(fold.members)} nodes", *shown, *([rest] if more else [])]
 
 
-def _received(receives: Sequence[TensorMeta | None], limit: int = 3) -> str:
+def received(receives: Sequence[TensorMeta | None], limit: int = 3) -> str:
+    """What a node receives, alike slots in a row counted: `f32[4] ×2, i64[]`."""
     texts = ["none" if meta is None else str(meta) for meta in receives]
     runs = [(text, len([*run])) for text, run in groupby(texts)]
     shown = [text if count == 1 else f"{text} ×{count}" for text, count in runs[:limit]]
@@ -75,14 +117,15 @@ def _value(value: Plain, max_chars: int) -> str:
     return shorten(repr(value), max(max_chars, 3))
 
 
-def saved_lines(saved: SavedTensor) -> list[str]:
+def saved_lines(group: SavedGroup) -> list[str]:
     """The lines of a saved tensor's box; the first one is its name."""
-    lines = [shorten(saved.name, MAX_NAME_CHARS)]
+    saved = group.first
+    lines = [shorten(saved.name, MAX_NAME_CHARS) + (f" ×{group.count}" if group.count > 1 else "")]
     if saved.meta is not None:
         lines.append(str(saved.meta))
     if saved.bytes is not None:
-        lines.append(format_bytes(saved.bytes))
-    if saved.alias:
+        lines.append(format_bytes(saved.bytes) + (" each" if group.count > 1 else ""))
+    if saved.alias and group.count == 1:
         lines.append(f"= {saved.alias[0]}")
     if saved.state != "available":
         lines.append("MODIFIED IN PLACE" if saved.state == "modified" else saved.state.upper())
@@ -98,7 +141,7 @@ def describe_node(node: Node) -> list[str]:
         lines.append(f"leaf tensor {node.parameter.meta}")
         lines += [f"name: {name}" for name in node.parameter.names]
     else:
-        lines.append(f"receives {_received(node.receives, 20) or 'nothing'}")
+        lines.append(f"receives {received(node.receives, 20) or 'nothing'}")
     if node.scope is not None:
         lines.append(f"module {node.scope or '(outermost)'}")
     if node.sequence_nr is not None:

@@ -15,8 +15,8 @@ __all__ = [
     "FONT",
     "LOOKS",
     "MUTED",
+    "REPEAT",
     "TEXT",
-    "WARNING",
     "Look",
 ]
 
@@ -27,7 +27,7 @@ BACKGROUND = "#FFFFFF"
 TEXT = "#1A1A1A"
 MUTED = "#555555"
 EDGE = "#444444"
-WARNING = "#B34700"
+REPEAT = "#B34700"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ class Look:
 LOOKS = {
     "op": Look("box", "filled", "#F4F4F4", "#666666", "operation"),
     "leaf": Look("box", "rounded,filled", "#D5ECF9", "#0072B2", "parameter or input"),
-    "nameless": Look(
-        "box", "rounded,filled,dashed", "#EEF7FC", "#0072B2", "leaf without a name"
-    ),
+    "nameless": Look("box", "rounded,filled,dashed", "#EEF7FC", "#0072B2", "leaf without a name"),
     "custom": Look("octagon", "filled", "#F4DDEA", "#A2407A", "custom Function (octagon)"),
     "cpp-custom": Look(
         "octagon", "filled", "#F4DDEA", "#A2407A", "C++ Function (double octagon)", 2
@@ -69,7 +67,7 @@ LOOKS = {
     "modified": Look(
         "tripleoctagon", "filled,bold", "#FFD9BF", "#B34700", "modified in place (triple line)"
     ),
-    "far": Look("box", "rounded,dotted", "#FFFFFF", "#0072B2", "shared leaf, drawn elsewhere"),
+    "far": Look("box", "rounded,filled,dotted", "#EEF7FC", "#0072B2", "leaf drawn elsewhere"),
     "connector": Look("circle", "filled", "#FFFFFF", "#1A1A1A", "goes on at the same number"),
     "cut": Look("box", "dashed", "#FFFFFF", "#777777", "not captured"),
 }

@@ -123,6 +123,7 @@ class _Inference:
         for node in self._forward:
             if node not in scopes and self._is_computed_from_targets(node):
                 below = {scopes.get(target) for target in self._targets(node)}
+                below.update(self._saved_scopes(node))
                 scope = below.pop() if len(below) == 1 else None
                 if scope:  # What has no dot in its name may be an input, not a parameter.
                     scopes[node] = scope
@@ -161,13 +162,16 @@ class _Inference:
                 if target in made_of_parameters
                 and (table.kinds[target] == "leaf" or not self._is_number(target))
             }
-            for tensor in table.saved.get(node, ()):
-                if tensor.alias:
-                    used.add(scope_of_parameter(tensor.alias[0]))
+            used.update(self._saved_scopes(node))
             used.discard("")  # Again, this may be an input.
             if used:
                 self._scopes[node] = _common(used)
                 self._using.add(node)
+
+    def _saved_scopes(self, node: int) -> set[str]:
+        """Modules whose parameters or buffers the node saves, frozen ones included."""
+        saved = self._table.saved.get(node, ())
+        return {scope_of_parameter(tensor.alias[0]) for tensor in saved if tensor.alias} - {""}
 
     def _is_number(self, node: int) -> bool:
         receives = self._table.receives[node]

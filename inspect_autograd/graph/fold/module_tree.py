@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 
 __all__ = ["ModuleTree", "common_prefix", "is_within", "parent_of"]
 
@@ -88,7 +88,7 @@ def is_within(scope: str, outer: str) -> bool:
     return outer in {"", scope} or scope.startswith(outer + ".")
 
 
-@cache
+@lru_cache(maxsize=4096)
 def common_prefix(a: str, b: str) -> str:
     """The innermost module that holds both."""
     common = []

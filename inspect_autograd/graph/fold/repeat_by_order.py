@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ..topology import topological_order
@@ -58,7 +58,7 @@ def find_periodic_runs(
             continue
         first = _choose_first(crossings, start, end, period)
         blocks = [tuple(line[at : at + period]) for at in range(first, end - period + 1, period)]
-        for offset, orders in _split_alike(reader, _add_leaves(blocks, users)):
+        for offset, orders in _split_alike(graph, reader, _add_leaves(blocks, users)):
             if is_allowed({node for order in orders for node in order}):
                 at = first + offset * period
                 taken[at : at + len(orders) * period] = b"\1" * (len(orders) * period)
@@ -172,17 +172,45 @@ def _add_leaves(
 
 
 def _split_alike(
-    reader: BlockReader, orders: Sequence[tuple[int, ...]]
+    graph: Graph, reader: BlockReader, orders: Sequence[tuple[int, ...]]
 ) -> list[tuple[int, list[tuple[int, ...]]]]:
-    """`(index of the first, blocks)` for every run of at least three alike blocks."""
-    runs = []
-    index = 0
-    for signature, group in groupby(orders, key=lambda order: reader.signature(order, None)):
-        run = list(group)
-        if signature is not None and len(run) >= MIN_COPIES:
-            runs.append((index, run))
-        index += len(run)
-    return runs
+    """`(index of the first, blocks)` for every run of at least three alike blocks.
+
+    Each block of a run must also lead on to the others in the same way, or out of the run.
+    """
+    place = {
+        node: (index, at) for index, order in enumerate(orders) for at, node in enumerate(order)
+    }
+    runs: list[tuple[int, list[tuple[int, ...]]]] = []
+    shape: Hashable = None
+    ways: dict[tuple[int, int], Hashable] = {}
+    for index, order in enumerate(orders):
+        signature = reader.signature(order, None)
+        own = _ways_on(graph, order, place, index)
+        fits = all(ways.get(slot, way) == way for slot, way in own.items())
+        if runs and signature is not None and signature == shape and fits:
+            runs[-1][1].append(order)
+        else:
+            runs.append((index, [order]))
+            ways = {}
+        shape = signature
+        ways.update(own)
+    return [run for run in runs if len(run[1]) >= MIN_COPIES]
+
+
+def _ways_on(
+    graph: Graph, order: Sequence[int], place: Mapping[int, tuple[int, int]], index: int
+) -> dict[tuple[int, int], Hashable]:
+    """For each place and slot that leads to other blocks: how many blocks on, and where."""
+    edges = graph.edge_table
+    ways: dict[tuple[int, int], set[tuple[int, int, int]]] = {}
+    for at, node in enumerate(order):
+        for position in range(edges.starts[node], edges.starts[node + 1]):
+            block, target_at = place.get(edges.targets[position], (index, 0))
+            if block != index:
+                way = (block - index, target_at, edges.target_slots[position])
+                ways.setdefault((at, edges.source_slots[position]), set()).add(way)
+    return {slot: frozenset(found) for slot, found in ways.items()}
 
 
 def _make_run(graph: Graph, orders: list[tuple[int, ...]]) -> Run:

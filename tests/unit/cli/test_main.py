@@ -60,8 +60,8 @@ def test_no_verb_is_a_mistake_that_shows_the_help(cli: Any) -> None:
         (["show", "x.json", "--tre"], "unrecognized arguments: --tre", "--help"),
         (["show", "x.json", "--tree", "--summary"], "not allowed with argument --tree", "--help"),
         (["show", "x.json", "--node", "a"], "'a' is not the number of a node", "--help"),
-        (["show", "x.json", "--max-lines", "0"], "--max-lines is 0; expected 1 or more", "200"),
-        (["show", "x.json", "--max-nodes", "two"], "invalid int value: 'two'", "--help"),
+        (["show", "x.json", "--max-lines", "0"], "'0' is not a whole number above 0", "--help"),
+        (["show", "x.json", "--max-nodes", "two"], "'two' is not a whole number", "--help"),
     ],
 )
 def test_a_mistake_in_the_command_line(
@@ -130,6 +130,13 @@ def test_a_reader_that_goes_away_is_no_error(more: list[str]) -> None:
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("more", ["", "--json"])
+def test_closed_streams(more: str) -> None:
+    command = f'"{sys.executable}" -m inspect_autograd show no.json {more} >&- 2>&-'
+    assert subprocess.run(command, shell=True, timeout=120, check=False).returncode == 2
 
 
 def test_characters_that_the_terminal_lacks_are_escaped(process: Any, quadratic: Path) -> None:

@@ -108,6 +108,7 @@ def test_a_file_that_is_missing(quadratic: Path) -> None:
     error = mistake(quadratic.with_name("quadratc.py:y"))
     assert error.message == f"there is no file {quadratic.with_name('quadratc.py')}"
     assert error.remedy == "Did you mean quadratic.py?"
+    assert mistake(quadratic.with_suffix("")).remedy == "Did you mean quadratic.py?"
     assert mistake("no_such.py").message == "there is no file no_such.py"
     assert mistake("no_such.json").message == "there is no file no_such.json"
     assert mistake("no_such_folder/g.json").message == "there is no folder no_such_folder"

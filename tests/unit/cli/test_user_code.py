@@ -1,5 +1,6 @@
 """The user's code runs as it would by itself, and its errors are shown as its own."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ def test_an_error_of_user_code_shows_the_users_lines_only(cli: Any, write: Any) 
     as_json = cli("show", f"{path}:fails", "--json")
     assert as_json.code == 1
     assert as_json.error["type"] == "ValueError"
+    assert as_json.error["message"] == f"{path} raised ValueError\nValueError: no loss today"
     assert "no loss today" in as_json.error["traceback"]
     assert "cli" not in as_json.error["traceback"].replace(str(path.parent), "")
 
@@ -96,6 +98,7 @@ def test_an_error_of_user_code_shows_the_users_lines_only(cli: Any, write: Any) 
         ("import no_such_thing", "raised ModuleNotFoundError", "--debug"),
         ("from . import part", "raised ImportError", "package.module:name"),
         ("import sys; sys.exit(3)", "ended the process: SystemExit(3)", "__main__"),
+        ("class Stop(BaseException): pass\nraise Stop", "raised Stop", "--debug"),
         ("import inspect_autograd as ia; ia.capture(1)", "raised ArgumentTypeError", ""),
     ],
 )
@@ -105,6 +108,21 @@ def test_files_that_cannot_be_run(
     path = write("broken.py", f"\n{text}\n")
     ran = cli("show", f"{path}:y")
     assert ran.code == 1
-    assert f'File "{path}", line 2' in ran.err
+    assert f'File "{path}", line ' in ran.err
     assert f"error: {path} {message}" in ran.err
     assert remedy in ran.err
+
+
+def test_the_folder_is_given_back(cli: Any, write: Any, tmp_path: Path) -> None:
+    write("other/keep.txt", "")
+    path = write(
+        "moves.py", "import os, torch\nos.chdir('other')\ny = torch.ones(1, requires_grad=True)"
+    )
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        assert cli("render", f"{path}:y", "-o", "g.dot").code == 0
+        assert Path.cwd() == tmp_path
+    finally:
+        os.chdir(before)
+    assert (tmp_path / "g.dot").is_file()

@@ -122,10 +122,7 @@ def is_acyclic(graph: Graph) -> bool:
 def inner_edges(captured: Graph, folded: Graph) -> int:
     """How many edges of the captured graph have both ends in one node of kind `fold`."""
     inside = {
-        member: node.id
-        for node in folded.nodes
-        if node.kind == "fold"
-        for member in node.members
+        member: node.id for node in folded.nodes if node.kind == "fold" for member in node.members
     }
     return sum(
         edge.source in inside and inside[edge.source] == inside.get(edge.target)

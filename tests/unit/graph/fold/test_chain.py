@@ -31,7 +31,7 @@ def test_what_is_over_after_whole_patterns_stays() -> None:
 
 
 def test_the_longest_pattern_has_eight_nodes() -> None:
-    eight = "A B C D E F G H".split()
+    eight = ["A", "B", "C", "D", "E", "F", "G", "H"]
     assert labels(line(eight * 3).fold("chain")) == ["(A → B → C → D → E → F → G → H) ×3"]
     nine = [*eight, "I"]
     assert labels(line(nine * 3).fold("chain")) == [
@@ -58,7 +58,7 @@ def test_stretches_of_one_name_get_their_own_boxes() -> None:
 
 
 def test_short_stretches_do_not_cut_a_chain_into_pieces() -> None:
-    folded = line("Mul Mul Mul Add Add Add Exp Exp Exp".split()).fold("chain")
+    folded = line(["Mul", "Mul", "Mul", "Add", "Add", "Add", "Exp", "Exp", "Exp"]).fold("chain")
     assert labels(folded) == ["chain of 9: Add ×3, Exp ×3, Mul ×3"]
 
 

@@ -7,7 +7,9 @@ from tests.unit.graph.fold.building import line
 
 @pytest.mark.parametrize("by", ["chains", "", None, 3, ["chain"]])
 def test_an_unknown_pass(by: object) -> None:
-    with pytest.raises(ArgumentError, match="expected 'chain', 'scope', 'repeat' or 'band'") as info:
+    with pytest.raises(
+        ArgumentError, match="expected 'chain', 'scope', 'repeat' or 'band'"
+    ) as info:
         fold(line("Sum Leaf"), by)  # type: ignore[arg-type]
     assert repr(by) in info.value.message
     assert info.value.remedy

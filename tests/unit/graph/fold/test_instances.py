@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,5 +96,5 @@ def test_instances_cover_their_groups_and_close_no_cycle(case: tuple[EdgeTable, 
             if a == box:
                 reach[box] |= {b} | reach[b]
     for calls in instances.values():
-        for earlier, later in zip(calls, calls[1:], strict=False):
+        for earlier, later in pairwise(calls):
             assert later[0] not in reach[earlier[0]]

@@ -86,7 +86,8 @@ def test_roots_lead_to_the_nodes_that_hold_them(
 def test_edges_lead_where_they_led_and_none_is_lost(
     graph: Graph, steps: list[tuple[FoldBy, int | None]]
 ) -> None:
-    folded = fold_by(graph, steps)
+    # A band may cut through a run, and then links of that run can be lost in it.
+    folded = fold_by(graph, [step for step in steps if step[0] != "band"])
     home = {member: node.id for node in folded.nodes for member in node.members}
     expected: Counter[tuple[int, int]] = Counter()
     for edge in graph.edges:
@@ -98,14 +99,11 @@ def test_edges_lead_where_they_led_and_none_is_lost(
     found: Counter[tuple[int, int]] = Counter()
     for edge in (*folded.edges, *links):
         found[edge.source, edge.target] += edge.count
-    # A band may cut through a run; then links of that run can be lost in it.
-    if all(by != "band" for by, _ in steps):
-        inside = {node.id for node in folded.nodes if node.kind == "fold"}
-        for pair in set(expected) - set(found):
-            assert pair[0] == pair[1]
-            assert pair[0] in inside
-        for pair, count in found.items():
-            assert count == expected[pair] or (pair[0] == pair[1] and count < expected[pair])
+    # A fold inside a run may have lost inner edges that look like its links.
+    folds = {node.id for node in folded.nodes if node.kind == "fold"}
+    for source, target in expected | found:
+        missing = expected[source, target] - found[source, target]
+        assert missing == 0 or (missing > 0 and source == target and source in folds)
 
 
 @given(graphs(), st.sampled_from(["chain", "scope", "band"]))
@@ -130,7 +128,7 @@ def test_a_repeat_loses_no_edge_and_shows_whole_blocks(graph: Graph) -> None:
 
 
 @given(graphs())
-def test_folding_twice_by_chain_or_scope_changes_nothing_more(graph: Graph) -> None:
+def test_folding_by_scope_again_changes_nothing_more(graph: Graph) -> None:
     once = graph.fold("scope")
     assert once.fold("scope") is once
 

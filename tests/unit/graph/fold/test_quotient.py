@@ -157,3 +157,13 @@ def test_a_repeat_follows_its_nodes_into_later_folds() -> None:
     half = quotient(once, [fold_nodes(0, 1)], by="band", text="")
     assert half.repeats[0].nodes == (1,)
     assert half.repeats[0].links == (Edge(1, 0, 0, 0),)
+
+
+def test_links_inside_a_box_that_also_holds_others_vanish() -> None:
+    # Relu of the second copy leads to Relu of the first, too.
+    graph = build("0>1 1>2 2>3 3>4 4>5 1>3", "Sum Relu Mul Relu Mul Leaf")
+    once = quotient(graph, [], by="repeat", text="", runs=[a_run()])
+    assert [(link.source, link.target) for link in once.repeats[0].links] == [(1, 1), (2, 1)]
+    mixed = quotient(once, [fold_nodes(0, 1)], by="band", text="")
+    assert mixed.repeats[0].nodes == (1,)
+    assert mixed.repeats[0].links == (Edge(1, 0, 0, 0),)

@@ -51,7 +51,9 @@ def test_the_leaves_of_all_copies_are_found_by_name() -> None:
 
 
 def test_the_text_of_the_note() -> None:
-    assert layers(4).fold("repeat").fold_notes[0].text == "showed 4 blocks in 1 run once: m.0 … m.3 ×4"
+    assert (
+        layers(4).fold("repeat").fold_notes[0].text == "showed 4 blocks in 1 run once: m.0 … m.3 ×4"
+    )
 
 
 def test_blocks_at_the_outermost_level_have_short_names() -> None:
@@ -71,7 +73,7 @@ def test_a_block_that_differs_ends_a_run() -> None:
 @pytest.mark.parametrize("column", ["receives", "parameters", "slots", "none", "cut"])
 def test_any_difference_counts(column: str) -> None:
     edges = [Edge(0, 0, 1, 0), Edge(1, 0, 2, 0), Edge(2, 0, 3, 0), Edge(3, 0, 4, 0)]
-    names = "Relu Addmm Relu Addmm Leaf".split()
+    names = ["Relu", "Addmm", "Relu", "Addmm", "Leaf"]
     scopes = {0: "m.1", 1: "m.1", 2: "m.0", 3: "m.0"}
     assert len(build(edges, names, scopes=scopes).fold("repeat")) == 3
     if column == "receives":
@@ -105,6 +107,14 @@ def test_a_run_that_is_left_and_entered_again_is_rejected() -> None:
     assert graph.fold("repeat") is graph
 
 
+def test_blocks_that_are_left_and_entered_again_are_rejected() -> None:
+    # A leads to a node outside of the block and from there to B of the same block. Shown once,
+    # that would not even be a loop, but the node outside would stand between two halves.
+    scopes = {0: "m.1", 2: "m.1", 3: "m.0", 5: "m.0"}
+    graph = build("0>1 1>2 2>3 3>4 4>5 5>6", "A Glue B A Glue B Leaf", scopes=scopes)
+    assert graph.fold("repeat") is graph
+
+
 def test_parallel_blocks() -> None:
     # Two heads side by side, with one loss and one shared leaf.
     scopes = {1: "heads.0", 2: "heads.0", 3: "heads.1", 4: "heads.1"}
@@ -112,7 +122,12 @@ def test_parallel_blocks() -> None:
     folded = graph.fold("repeat")
     assert arrows(folded) == {(0, 1): 2, (1, 2): 2, (2, 3): 2}
     # In different slots of Cat, so two edges; into one slot of the leaf, so one that counts two.
-    assert [(edge.source_slot, edge.count) for edge in folded.edges] == [(0, 1), (1, 1), (0, 2), (0, 2)]
+    assert [(edge.source_slot, edge.count) for edge in folded.edges] == [
+        (0, 1),
+        (1, 1),
+        (0, 2),
+        (0, 2),
+    ]
     assert folded.repeats[0].links == ()
 
 
@@ -155,7 +170,10 @@ def test_blocks_inside_blocks() -> None:
     once = graph.fold("repeat")
     assert [repeat.label for repeat in once.repeats] == ["s.0 … s.1 ×2"]
     twice = once.fold("repeat")
-    assert [repeat.label for repeat in twice.repeats] == ["s.0 … s.1 ×2", "s.0…1.b.0 … s.0…1.b.1 ×2"]
+    assert [repeat.label for repeat in twice.repeats] == [
+        "s.0 … s.1 ×2",
+        "s.0…1.b.0 … s.0…1.b.1 ×2",
+    ]
     node = twice.nodes[0]
     assert node.fold is not None
     assert (node.fold.count, node.fold.members, node.scope) == (4, (0, 1, 2, 3), "s.0…1.b.0…1")
@@ -198,7 +216,10 @@ def test_the_steps_of_a_recurrent_network() -> None:
     assert repeat.nodes == (1, 2, 3, 4)
     assert repeat.links == (Edge(4, 0, 1, 0, count=4),)
     shared = [node.id for node in folded.leaves()]
-    assert [arrows(folded)[source, leaf] for source, leaf in zip((3, 4), shared, strict=True)] == [5, 5]
+    assert [arrows(folded)[source, leaf] for source, leaf in zip((3, 4), shared, strict=True)] == [
+        5,
+        5,
+    ]
     assert shown_edges(folded) == len(graph.edges)
     assert is_acyclic(folded)
 
@@ -221,6 +242,22 @@ def test_two_stretches_of_one_shape_are_not_enough() -> None:
     graph = line("A B C A B C Leaf")
     assert graph.fold("repeat") is graph
     assert len(line("A B C A B C A B C Leaf").fold("repeat")) == 4
+
+
+def test_blocks_that_lead_on_in_different_ways_are_no_loop() -> None:
+    # Every node leads to the next, and over one, two or three nodes to another.
+    jumps = [2, 3, 4, 2, 4, 3, 3, 2, 4]
+    edges = [Edge(i, 0, i + 1, 0) for i in range(12)]
+    edges += [Edge(i, 1, i + jump, 0) for i, jump in enumerate(jumps)]
+    irregular = build(edges, "M " * 9 + "A B C Leaf").fold("repeat")
+    # Only the last four do not disagree: one jumps over three, and three out of the run.
+    assert [repeat.label for repeat in irregular.repeats] == ["step 1 … step 4 ×4"]
+    assert [node.name for node in irregular.nodes].count("M") == 6
+    regular = [edge for edge in edges if edge.source_slot == 0]
+    regular += [Edge(i, 1, i + 2, 0) for i in range(9)]
+    folded = build(regular, "M " * 9 + "A B C Leaf").fold("repeat")
+    assert folded.repeats[0].label == "step 1 … step 9 ×9"
+    assert folded.repeats[0].links == (Edge(0, 0, 0, 0, count=8), Edge(0, 1, 0, 0, count=7))
 
 
 def test_folded_nodes_without_sequence_numbers_repeat_in_topological_order() -> None:

@@ -1,0 +1,1 @@
+"""Text, DOT and pictures of a graph. Reads records only, never torch."""

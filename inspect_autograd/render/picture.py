@@ -1,0 +1,116 @@
+"""Drawing a graph into a file."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..graph.atomic_write import check_target, write_atomically
+from ..graph.graph import Graph
+from .dot import DotOptions, to_dot
+from .layout import LEGIBLE_DPI, lay_out
+from .text import render_document
+from .view import ViewName, choose_view, count_boxes
+
+__all__ = ["FORMATS", "draw_svg", "render"]
+
+FORMATS = {
+    ".png": "png",
+    ".svg": "svg",
+    ".pdf": "pdf",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".txt": "txt",
+}
+
+
+def render(
+    graph: Graph,
+    path: str | os.PathLike[str],
+    *,
+    view: ViewName = "auto",
+    show_saved: bool = False,
+    show_attributes: bool = False,
+    title: str | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """Draw a graph into a file; see `Graph.render`."""
+    target, output_format = _check_path(path)
+    _check_timeout(timeout)
+    if title is not None and not isinstance(title, str):
+        raise ArgumentTypeError(
+            f"title is {title!r} of type {type(title).__name__}; expected a string or None",
+            remedy="Give the text that is to stand above the picture.",
+        )
+    shown = choose_view(graph, view, show_saved=show_saved)
+    if output_format == "txt":
+        return write_atomically(
+            target, _encode(render_document(shown.graph, shown.captions, title))
+        )
+    options = DotOptions(
+        show_saved=show_saved,
+        show_attributes=show_attributes,
+        title=title,
+        captions=shown.captions,
+    )
+    source = to_dot(shown.graph, options)
+    if output_format == "dot":
+        return write_atomically(target, _encode(source))
+    boxes = count_boxes(shown.graph, show_saved=show_saved)
+    picture = lay_out(source, output_format, timeout=timeout, boxes=boxes)
+    if picture.dpi is not None and picture.dpi < LEGIBLE_DPI:
+        _warn_of_resolution(target, picture.dpi)
+    return write_atomically(target, picture.data)
+
+
+def draw_svg(graph: Graph, *, timeout: float) -> str:
+    """The picture of `view="auto"` as SVG."""
+    shown = choose_view(graph)
+    source = to_dot(shown.graph, DotOptions(captions=shown.captions))
+    return lay_out(source, "svg", timeout=timeout, boxes=count_boxes(shown.graph)).data.decode()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8")
+
+
+def _check_path(path: object) -> tuple[Path, str]:
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise ArgumentTypeError(
+            f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
+            remedy='Give a file name such as "graph.png".',
+        )
+    target = Path(path)
+    output_format = FORMATS.get(target.suffix.lower())
+    if output_format is None:
+        what = f"the suffix {target.suffix!r}" if target.suffix else "no suffix"
+        raise ArgumentError(
+            f"path is {str(path)!r}, which has {what}; expected one of {', '.join(FORMATS)}",
+            remedy="The suffix chooses the format: .png, .svg or .pdf for a picture, .dot for "
+            "Graphviz source, .txt for text.",
+        )
+    return check_target(target), output_format
+
+
+def _check_timeout(timeout: object) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise ArgumentTypeError(
+            f"timeout is {timeout!r} of type {type(timeout).__name__}; expected seconds",
+            remedy="Give a number such as 60.",
+        )
+    if not (timeout > 0 and math.isfinite(timeout)):
+        raise ArgumentError(
+            f"timeout is {timeout!r}; expected a finite number of seconds above 0",
+            remedy="Give a number such as 60.",
+        )
+
+
+def _warn_of_resolution(target: Path, dpi: float) -> None:
+    warnings.warn(
+        f"{target.name} would be too large for a PNG, so it was drawn at {dpi:g} dots per inch, "
+        "at which small print cannot be read. Use .svg or .pdf, or view='auto' for fewer boxes.",
+        stacklevel=4,
+    )

@@ -1,0 +1,134 @@
+"""A graph as text: an indented tree, and an overview for `print(graph)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from ..errors import ArgumentError, ArgumentTypeError
+from ..graph.graph import Graph
+from ..graph.records import Node
+from .escape import shorten, visible
+from .labels import describe_root, display_name, received
+from .tree import Step, count_steps, walk_tree
+
+__all__ = ["render_document", "render_overview", "render_tree"]
+
+MAX_NAME_CHARS = 100
+OVERVIEW_LINES = 40
+KINDS = {"custom": "custom Function", "cpp-custom": "C++ Function", "compiled": "torch.compile"}
+
+
+def render_tree(graph: Graph, *, max_lines: int = 200) -> str:
+    """A graph as an indented tree; see `Graph.tree`.
+
+    A line that follows another at the same level is where its gradient goes on to; `├─` and `└─`
+    are the branches before that.
+
+    Args:
+        graph: The graph.
+        max_lines: Longest text; what is left out is said in the last line.
+    """
+    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
+        raise ArgumentTypeError(
+            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
+            remedy="Give a number of lines such as 200.",
+        )
+    if max_lines < 1:
+        raise ArgumentError(
+            f"max_lines is {max_lines}; expected 1 or more",
+            remedy="Give a number of lines such as 200.",
+        )
+    total = count_steps(graph)
+    if total <= max_lines:
+        return "\n".join(_tree_lines(graph))
+    lines = [*islice(_tree_lines(graph), max_lines - 1)]
+    left = total - len(lines)
+    more = f"… and {left} more line{'s' * (left > 1)}; tree(max_lines={total}) shows all"
+    return "\n".join([*lines, more])
+
+
+def render_overview(graph: Graph) -> str:
+    """What `print(graph)` shows: counts, the beginning of the tree, and what is not shown."""
+    parts = [str(graph.summary()), render_tree(graph, max_lines=OVERVIEW_LINES)]
+    remarks = [*(note.text for note in graph.fold_notes), *_notes(graph)]
+    return "\n\n".join([*parts, *(["\n".join(remarks)] if remarks else [])])
+
+
+def render_document(graph: Graph, captions: Sequence[str], title: str | None) -> str:
+    """The whole graph as the text of a file."""
+    parts = [
+        *([visible(title)] if title else []),
+        str(graph.summary()),
+        *(["\n".join(map(visible, captions))] if captions else []),
+        "\n".join(_tree_lines(graph)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _notes(graph: Graph) -> Iterator[str]:
+    for note in graph.notes[:10]:
+        place = visible(note.path) or "the value"
+        yield f"not in the graph: {place} ({visible(note.what)}): {visible(note.reason)}"
+    if len(graph.notes) > 10:
+        yield f"not in the graph: {len(graph.notes) - 10} more"
+
+
+def _tree_lines(graph: Graph) -> Iterator[str]:
+    nodes = graph.nodes
+    names: dict[int, list[str]] = {}
+    for root in graph.roots:
+        names.setdefault(root.node, []).append(describe_root(root))
+    for step in walk_tree(graph):
+        node = nodes[step.node]
+        start = "".join("│  " if bar else "   " for bar in step.bars)
+        start += {"side": "├─ ", "last": "└─ "}.get(step.branch, "")
+        text = _reference(node, step) if step.refers and node.kind != "leaf" else _line(node)
+        if step.branch == "root" and step.node in names:
+            shown = names[step.node]
+            more = f", … {len(shown)} roots" if len(shown) > 3 else ""
+            text = f"{visible(', '.join(shown[:3]))}{more} → {text}"
+        yield start + text + _slots(graph, step)
+
+
+def _line(node: Node) -> str:
+    name = visible(shorten(display_name(node), MAX_NAME_CHARS))
+    leaf = node.parameter
+    what = f"leaf {leaf.meta}" if leaf is not None else received(node.receives)
+    parts = [name, *([what] if what else []), f"#{node.id}"]
+    if node.kind in KINDS:
+        parts.append(KINDS[node.kind])
+    if node.fold is not None:
+        parts.append(
+            f"{len(node.fold.members)} nodes" if node.kind == "fold" else f"×{node.fold.count}"
+        )
+    if node.cut_slots:
+        count = len(node.cut_slots)
+        parts.append(f"… {count} edge{'s' * (count > 1)} cut by max_nodes")
+    return "  ".join(parts)
+
+
+def _reference(node: Node, step: Step) -> str:
+    arrow = "↑" if step.refers == "above" else "↓"
+    name = visible(shorten(display_name(node), MAX_NAME_CHARS))
+    return f"{arrow} #{node.id} {name} shown {step.refers}"
+
+
+def _slots(graph: Graph, step: Step) -> str:
+    """Which slots the edges connect, where the node alone does not tell."""
+    table, edges = graph.node_table, graph.edge_table
+    parts = []
+    is_fold = table.kinds[step.node] == "fold"
+    if len(step.edges) > 1 and not is_fold:
+        inputs = ", ".join(str(edges.source_slots[position]) for position in step.edges[:6])
+        parts.append(f"inputs {inputs}" + (", …" if len(step.edges) > 6 else ""))
+    if step.edges and not is_fold and len(table.receives[step.node]) > 1:
+        outputs = sorted({edges.target_slots[position] for position in step.edges})
+        shown = ", ".join(map(str, outputs[:6])) + (", …" if len(outputs) > 6 else "")
+        parts.append(f"output{'s' * (len(outputs) > 1)} {shown}")
+    count = 0 if edges.counts is None else sum(edges.counts[p] for p in step.edges)
+    fold = table.folds.get(step.node)
+    is_said = fold is not None and fold.by == "repeat" and count == fold.count * len(step.edges)
+    if count > len(step.edges) and not is_said:
+        parts.append(f"×{count} edges")
+    return f"  ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,52 @@
+"""The scripts run as they are, from any folder, and show what they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+MAX_LINES = 60
+
+
+def run(name: str, folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", SCRIPTS / name, *arguments],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    return done.stdout.decode()
+
+
+def test_trace_quadratic(tmp_path: Path) -> None:
+    printed = run("trace_quadratic.py", tmp_path)
+    lines = printed.splitlines()
+    assert lines[0] == "x          = [0.0, 1.0, 2.0, 3.0]"
+    assert "x.grad     = None (no gradient was computed yet)" in lines
+    assert "f(x)       = 28.0" in lines
+    assert "DotBackward0    receives 2.0 and multiplies it by x, once per argument" in lines
+    assert "x.grad     = [0.0, 4.0, 8.0, 12.0] (after y.backward())" in lines
+    assert printed.index("MulBackward0") < printed.index("DotBackward0")
+    assert (tmp_path / "out" / "quadratic.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_render_model(tmp_path: Path) -> None:
+    printed = run("render_model.py", tmp_path, "--out", "elsewhere", "--blocks", "4")
+    out = tmp_path / "elsewhere"
+    # A linear layer, then 4 blocks of a norm and 2 linear layers, each with a weight and a bias.
+    assert "leaves  26, of which 26 named" in printed
+    assert (out / "model.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert "<svg" in (out / "model_full.svg").read_text(encoding="utf-8")
+    assert json.loads((out / "model.json").read_text(encoding="utf-8"))["schema_version"]
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
+def test_a_script_is_short_and_says_what_it_does(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MAX_LINES
+    assert f"python scripts/{path.name} [--out FOLDER]" in text

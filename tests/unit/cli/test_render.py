@@ -1,0 +1,123 @@
+"""`inspect-autograd render`: files of every format, and what is said about them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inspect_autograd as ia
+
+DEEP = """\
+import torch
+x = torch.ones(3, requires_grad=True)
+y = x
+for _ in range(400):
+    y = y * 2
+y = y.sum()
+"""
+
+BEGINNINGS = {
+    "g.png": b"\x89PNG\r\n\x1a\n",
+    "g.svg": b"<?xml",
+    "g.pdf": b"%PDF-",
+    "g.dot": b"digraph",
+    "g.gv": b"digraph",
+    "g.json": b"{",
+}
+
+
+@pytest.mark.parametrize("name", [*BEGINNINGS, "g.txt", "G.SVG"])
+def test_every_format(cli: Any, quadratic: Path, tmp_path: Path, name: str) -> None:
+    ran = cli("render", f"{quadratic}:y", "-o", tmp_path / name)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == str(tmp_path / name)
+    assert lines[1] == ("3 nodes" if name == "g.json" else "3 nodes, shown as 3 boxes")
+    content = (tmp_path / name).read_bytes()
+    assert content.startswith(BEGINNINGS.get(name, b""))
+    assert name.endswith((".png", ".pdf")) or b"DotBackward0" in content
+
+
+def test_a_file_that_was_saved_can_be_drawn(cli: Any, quadratic: Path, tmp_path: Path) -> None:
+    cli("render", f"{quadratic}:y", "-o", tmp_path / "g.json")
+    assert [node.label for node in ia.load(tmp_path / "g.json").nodes][-1] == "x"
+    ran = cli("render", tmp_path / "g.json", "-o", tmp_path / "g.dot", "--title", "From a file")
+    assert ran.code == 0
+    assert "From a file" in (tmp_path / "g.dot").read_text(encoding="utf-8")
+
+
+def test_what_was_folded_is_said(cli: Any, write: Any, tmp_path: Path) -> None:
+    path = write("deep.py", DEEP)
+    # The sum, 400 multiplications and the leaf; the multiplications are one chain.
+    ran = cli("render", f"{path}:y", "-o", tmp_path / "g.dot")
+    lines = ran.out.splitlines()
+    assert lines[1].startswith("402 nodes, shown as ")
+    assert int(lines[1].split()[-2]) <= 3
+    assert "1 linear chain" in lines[2]
+    data = cli("render", f"{path}:y", "-o", tmp_path / "g.dot", "--json").json
+    assert (data["nodes"], data["path"]) == (402, str(tmp_path / "g.dot"))
+    assert data["boxes"] <= 3
+    assert data["remarks"][0] == lines[2]
+
+    full = cli("render", f"{path}:y", "-o", tmp_path / "g.dot", "--view", "full")
+    assert full.out.splitlines()[1] == "402 nodes, shown as 402 boxes"
+
+
+def test_saved_tensors_and_attributes(cli: Any, write: Any, tmp_path: Path) -> None:
+    path = write(
+        "soft.py",
+        "import torch\nx = torch.ones(2, 3, requires_grad=True)\ny = torch.softmax(x, 1)\n",
+    )
+    out = tmp_path / "g.dot"
+    assert "2 boxes" in cli("render", f"{path}:y", "-o", out).out
+    plain = out.read_text(encoding="utf-8")
+    # The softmax, x, and the result that softmax saves.
+    assert "3 boxes" in cli("render", f"{path}:y", "-o", out, "--saved", "--attributes").out
+    more = out.read_text(encoding="utf-8")
+    assert ("dim = 1" in more, "24 B" in more) == (True, True)
+    assert len(more) > len(plain)
+
+
+def test_max_nodes_is_said(cli: Any, quadratic: Path, tmp_path: Path) -> None:
+    ran = cli("render", f"{quadratic}:y", "-o", tmp_path / "g.txt", "--max-nodes", 2)
+    assert "cut at max_nodes=2" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "g.gif"], "--out is 'g.gif', which has the suffix '.gif'"),
+        (["-o", "graph"], "--out is 'graph', which has no suffix"),
+        (["-o", "no_such_folder/g.png"], "the folder 'no_such_folder' does not exist"),
+        (["-o", "g.png", "--timeout", "0"], "'0' is not a number of seconds above 0"),
+        (["-o", "g.png", "--timeout", "nan"], "'nan' is not a number of seconds above 0"),
+        (["-o", "g.png", "--view", "all"], "invalid choice: 'all'"),
+        ([], "the following arguments are required: -o/--out"),
+    ],
+)
+def test_mistakes_are_found_before_the_target_runs(
+    cli: Any, write: Any, options: list[str], message: str
+) -> None:
+    path = write("slow.py", "raise RuntimeError('ran')\n")
+    ran = cli("render", f"{path}:y", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert message in cli("render", f"{path}:y", *options, "--json").error["message"]
+
+
+def test_a_layout_that_takes_too_long_fails(cli: Any, write: Any, tmp_path: Path) -> None:
+    path = write("deep.py", DEEP)
+    options = ("-o", tmp_path / "g.svg", "--view", "full", "--timeout", "0.001")
+    ran = cli("render", f"{path}:y", *options)
+    assert (ran.code, ran.out) == (1, "")
+    assert "did not finish within timeout=0.001 seconds" in ran.err
+    assert cli("render", f"{path}:y", *options, "--json").error["type"] == "LayoutTimeoutError"
+    assert not (tmp_path / "g.svg").exists()
+
+
+def test_a_saved_file_is_drawn_without_torch(process: Any, quadratic: Path, cli: Any) -> None:
+    cli("render", f"{quadratic}:y", "-o", quadratic.with_name("g.json"))
+    # A torch that cannot be imported takes the place of the real one.
+    quadratic.with_name("torch.py").write_text("raise ImportError('no torch here')\n")
+    ran = process("render", "g.json", "-o", "g.svg", environment={"PYTHONPATH": "."})
+    assert (ran.code, ran.err) == (0, "")
