@@ -244,6 +244,17 @@ def test_two_stretches_of_one_shape_are_not_enough() -> None:
     assert len(line("A B C A B C A B C Leaf").fold("repeat")) == 4
 
 
+def test_blocks_begin_where_the_fewest_edges_cross() -> None:
+    # The two nodes before the loop look like the end of a block, so blocks could begin at C too.
+    names = ["C", "D"] + ["A", "B", "C", "D"] * 4
+    edges = [Edge(i, 0, i + 1, 0) for i in range(len(names))]
+    edges += [Edge(i, 1, i + 2, 1) for i, name in enumerate(names) if name == "B"]
+    folded = build(edges, [*names, "Leaf"]).fold("repeat")
+    assert labels(folded) == ["C", "D", "A", "B", "C", "D", "AccumulateGrad"]
+    assert folded.repeats[0].nodes == (2, 3, 4, 5)
+    assert folded.repeats[0].links == (Edge(5, 0, 2, 0, count=3),)
+
+
 def test_blocks_that_lead_on_in_different_ways_are_no_loop() -> None:
     # Every node leads to the next, and over one, two or three nodes to another.
     jumps = [2, 3, 4, 2, 4, 3, 3, 2, 4]

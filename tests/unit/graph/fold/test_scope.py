@@ -36,10 +36,14 @@ def test_a_single_module_is_folded() -> None:
 
 
 def test_nodes_between_submodules_stay() -> None:
-    # norm, residual sum and linear of one layer: the sum belongs to the layer itself.
-    scopes = {0: "l.0.norm", 1: "l.0.norm", 2: "l.0", 3: "l.0.fc", 4: "l.0.fc", 5: "m", 6: "m"}
-    graph = build("0>1 0>2 2>3 3>4 2>5 5>6", "Norm Leaf Add Addmm Leaf M M", scopes=scopes)
-    assert labels(graph.fold("scope", depth=3)) == ["l.0.norm", "Add", "l.0.fc", "m"]
+    # Sum and activation belong to the layer itself, between its norm and its linear.
+    scopes = {0: "l.0.norm", 1: "l.0.norm", 2: "l.0", 3: "l.0", 4: "l.0.fc", 5: "l.0.fc"}
+    graph = build(
+        "0>1 0>2 2>3 3>4 4>5 4>6 6>7",
+        "Norm Leaf Add Relu Addmm Leaf M M",
+        scopes={**scopes, 6: "m", 7: "m"},
+    )
+    assert labels(graph.fold("scope", depth=3)) == ["l.0.norm", "Add", "Relu", "l.0.fc", "m"]
     assert labels(graph.fold("scope", depth=2)) == ["l.0", "m"]
 
 
