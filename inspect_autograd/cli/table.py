@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import unicodedata
+import io
 from collections.abc import Sequence
 
 from ..render.escape import visible
 
-__all__ = ["display_width", "format_table"]
+__all__ = ["format_table"]
 
-
-def display_width(text: str) -> int:
-    """Columns that a text takes in a terminal: two per wide character, none per combining one."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+WIDEST = 10_000
+"""Columns; a line that is wider than the terminal is the terminal's to wrap, not ours to cut."""
 
 
 def format_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
     """Rows in aligned columns, maybe under a header; columns without any text are left out."""
+    # Not at the top: most views print no table, and must start fast.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     cells = [[visible(cell) for cell in row] for row in rows]
     used = [i for i in range(max(map(len, cells), default=0)) if any(row[i] for row in cells)]
-    table = [[row[i] for i in used] for row in (*([header] if header else []), *cells)]
-    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell + " " * (width - display_width(cell))
-            for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in table
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
+    for i in used:
+        table.add_column(Text(header[i]) if header else None, no_wrap=True)
+    for row in cells:
+        table.add_row(*(Text(row[i]) for i in used))
+    output = io.StringIO()
+    Console(file=output, width=WIDEST, color_system=None, force_terminal=False).print(table)
+    return "\n".join(line.rstrip() for line in output.getvalue().splitlines())

@@ -113,7 +113,7 @@ def test_a_saved_file_is_shown_without_torch(saved: Path, view: list[str]) -> No
     code = (
         "import sys; from inspect_autograd.cli.main import main\n"
         f"code = main(['show', {str(saved)!r}, *{view!r}])\n"
-        "heavy = {'torch', 'numpy', 'rich', 'pygraphviz', 'graphviz', 'networkx'}\n"
+        "heavy = {'torch', 'numpy', 'pygraphviz', 'graphviz', 'networkx'}\n"
         "print(code, *sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,8 +1,6 @@
 """Aligned columns, also with wide, combining and control characters."""
 
-import pytest
-
-from inspect_autograd.cli.table import display_width, format_table
+from inspect_autograd.cli.table import format_table
 
 
 def test_columns_are_aligned_and_end_without_spaces() -> None:
@@ -20,13 +18,13 @@ def test_no_rows() -> None:
     assert format_table([], ("a", "b")) == ""
 
 
-@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("权重", 4), ("e\u0301", 1), ("×", 1)])
-def test_width(text: str, width: int) -> None:
-    assert display_width(text) == width
-
-
 def test_wide_characters_keep_the_columns() -> None:
     assert format_table([("权重", "a"), ("w", "b")]) == "权重  a\nw     b"
+    assert format_table([("e\u0301", "a"), ("xy", "b")]) == "e\u0301   a\nxy  b"
+
+
+def test_what_looks_like_markup_is_text() -> None:
+    assert format_table([("[bold]a[/bold]", ":smile:")]) == "[bold]a[/bold]  :smile:"
 
 
 def test_a_name_cannot_break_the_table() -> None:

@@ -1,0 +1,45 @@
+"""Letters for machines that have no font, as slim containers have none.
+
+Graphviz finds its fonts through fontconfig, and draws empty boxes instead of letters where that
+finds nothing. Then a font that comes as a Python package is used.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+__all__ = ["packaged_font_environment"]
+
+PACKAGE = "font_source_sans_pro"
+
+
+@lru_cache(maxsize=1)
+def packaged_font_environment() -> dict[str, str]:
+    """Environment variables that make fontconfig use the packaged font; empty without it."""
+    folder = _font_folder()
+    if folder is None:
+        return {}
+    cache = Path(tempfile.gettempdir()) / "inspect_autograd-fontconfig"
+    configuration = (
+        '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>\n'
+        f"  <dir>{escape(str(folder))}</dir>\n"
+        f"  <cachedir>{escape(str(cache))}</cachedir>\n"
+        "</fontconfig>\n"
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", suffix=".conf", prefix="inspect_autograd-fonts-", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(configuration)
+    return {"FONTCONFIG_FILE": file.name}
+
+
+def _font_folder() -> Path | None:
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "files"
+    return folder if folder.is_dir() else None
