@@ -15,13 +15,16 @@ WIDEST = 10_000
 
 def format_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
     """Rows in aligned columns, maybe under a header; columns without any text are left out."""
-    # Not at the top: most views print no table, and must start fast.
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     cells = [[visible(cell) for cell in row] for row in rows]
     used = [i for i in range(max(map(len, cells), default=0)) if any(row[i] for row in cells)]
+    try:
+        # Not at the top: most views print no table, and must start fast.
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        # `doctor` has to be able to say that rich is missing; then columns are not aligned.
+        return "\n".join("  ".join(row[i] for i in used) for row in cells)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
     for i in used:
         table.add_column(Text(header[i]) if header else None, no_wrap=True)

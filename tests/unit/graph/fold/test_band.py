@@ -25,6 +25,14 @@ def test_a_graph_that_is_small_enough_is_left_alone() -> None:
     assert graph.fold("band") is graph
 
 
+def test_ids_need_not_be_in_topological_order() -> None:
+    # As captured, breadth first: node 1 is found early but runs after 2 and 3.
+    graph = build("0>1 0>2 2>3 3>1 1>4", "Sum Mul Add Exp Leaf")
+    folded = graph.fold("band", depth=2)
+    assert [node.members for node in folded.nodes] == [(0, 2), (1, 3, 4)]
+    assert is_acyclic(folded)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 7, 50, 99])
 def test_there_are_never_more_boxes_than_asked_for(depth: int) -> None:
     edges = " ".join(f"{i}>{j}" for i in range(100) for j in (i + 1, i + 9) if j < 100)

@@ -26,6 +26,10 @@ def graphs(draw: st.DrawFn) -> Graph:
         if names[source] != "Leaf":
             edges.append(Edge(source, slots[source], target, 0))
             slots[source] += 1
+    if draw(st.booleans()):  # Ids of a captured graph are in breadth-first, not topological order.
+        new = draw(st.permutations(range(size)))
+        edges = [Edge(new[e.source], e.source_slot, new[e.target], 0) for e in edges]
+        names = [names[new.index(i)] for i in range(size)]
     scopes = {i: scope for i in range(size) if (scope := draw(st.sampled_from([None, *SCOPES])))}
     saved = {i: draw(st.lists(st.integers(0, 3), max_size=2)) for i in range(size)}
     return build(
