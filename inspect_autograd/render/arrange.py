@@ -53,6 +53,8 @@ class Arrangement:
         rows: Row of each node, as the layout will number them or nearly so.
         columns: Column of each node.
         column_count: Number of columns.
+        load: How many boxes there are, and places where an arrow passes through a row: what the
+            time for the layout depends on.
     """
 
     spans: dict[int, int]
@@ -60,6 +62,7 @@ class Arrangement:
     rows: Sequence[int]
     columns: Sequence[int]
     column_count: int
+    load: int
 
 
 def arrange(graph: Graph, places: Sequence[tuple[str | int, ...]]) -> Arrangement:
@@ -82,7 +85,13 @@ def arrange(graph: Graph, places: Sequence[tuple[str | int, ...]]) -> Arrangemen
     for row in range(1, len(column_of_row)):
         column_of_row[row] += column_of_row[row - 1]
     columns = array("q", (column_of_row[row] for row in rows))
-    return Arrangement(spans, far, rows, columns, len(cuts) + 1)
+    edges = graph.edge_table
+    load = len(graph) + sum(
+        rows[target] - rows[source]
+        for position, (source, target) in enumerate(zip(edges.sources, edges.targets, strict=True))
+        if position not in far and columns[source] == columns[target]
+    )
+    return Arrangement(spans, far, rows, columns, len(cuts) + 1, load)
 
 
 def _number_frames(places: Sequence[tuple[str | int, ...]]) -> tuple[list[int], list[int]]:

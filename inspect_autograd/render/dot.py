@@ -25,6 +25,8 @@ __all__ = ["DotOptions", "dot_lines", "to_dot"]
 
 MANY_NODES = 400
 """Above this number of nodes the layout is told to hurry."""
+TANGLE = 12
+"""Above this number of passing arrows per box, arrows are straight: curves take too long."""
 MAX_FRAME_CHARS = 60
 
 
@@ -55,7 +57,7 @@ def to_dot(graph: Graph, options: DotOptions | None = None) -> str:
 def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
     """The statements of the picture, one a line."""
     writer = _Writer(graph, options or DotOptions())
-    yield from _defaults(len(graph))
+    yield from _defaults(len(graph), writer.arrangement.load)
     yield from writer.clusters()
     yield from writer.roots()
     yield from edge_lines(graph, writer.arrangement)
@@ -64,12 +66,12 @@ def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
     yield f"\tgraph [label={writer.header()}]\n"
 
 
-def _defaults(nodes: int) -> Iterator[str]:
+def _defaults(nodes: int, load: int) -> Iterator[str]:
     yield (
         f'\tgraph [rankdir=TB, newrank=true, bgcolor="{BACKGROUND}", pad=0.25, '
         "nodesep=0.22, ranksep=0.32, "
         f'fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", labelloc=t, labeljust=l, '
-        f'charset="UTF-8", tooltip=" "{_haste(nodes)}]\n'
+        f'charset="UTF-8", tooltip=" "{_haste(nodes, load)}]\n'
     )
     op = LOOKS["op"]
     yield (
@@ -83,17 +85,24 @@ def _defaults(nodes: int) -> Iterator[str]:
     )
 
 
-def _haste(nodes: int) -> str:
+def _haste(nodes: int, load: int) -> str:
     """Attributes that keep the time for the layout of a large graph about linear in its size.
 
-    The network simplex that places boxes takes quadratic time else (https://graphviz.org/docs/
-    attrs/nslimit/). What it cannot finish shows as arrows that are less straight.
+    Else the network simplex that places boxes takes quadratic time, and curved arrows that have
+    to find their way between many others take far longer. What is lost is some straightness:
+    https://graphviz.org/docs/attrs/nslimit/, https://graphviz.org/docs/attrs/splines/.
+
+    Args:
+        nodes: Number of boxes.
+        load: Boxes, and places where an arrow passes through a row.
     """
-    if nodes <= MANY_NODES:
+    is_tangle = load > TANGLE * nodes
+    size = max(nodes, load * 2 // 5)
+    if size <= MANY_NODES and not is_tangle:
         return ""
-    haste = f", nslimit={2 * MANY_NODES / nodes:.3f}, nslimit1=2"
-    haste += f", mclimit={min(1.0, 3 * MANY_NODES / nodes):.3f}"
-    return haste + (", splines=line" if nodes > 5 * MANY_NODES else "")
+    haste = f", nslimit={min(2.0, 2 * MANY_NODES / size):.3f}, nslimit1=2"
+    haste += f", mclimit={min(1.0, 3 * MANY_NODES / size):.3f}"
+    return haste + (", splines=line" if is_tangle or size > 5 * MANY_NODES else "")
 
 
 @dataclass(slots=True)

@@ -15,8 +15,9 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 
-__all__ = ["Engine", "EngineError", "EngineTimeout", "find_engines", "run_engine"]
+__all__ = ["Engine", "EngineError", "EngineTimeout", "find_engines", "last_lines", "run_engine"]
 
 # fontconfig complains about its own configuration, and a home folder that cannot be written to;
 # Graphviz announces that a large graph may take long. None of it is about the picture.
@@ -87,7 +88,7 @@ def _worker_source() -> str:
 
 
 def run_engine(
-    engine: Engine, source: str, *, layout: str, output_format: str, timeout: float
+    engine: Engine, source: str, *, layout: str, output_format: str, deadline: float
 ) -> tuple[bytes, str]:
     """Lay DOT source out in a process of its own.
 
@@ -96,11 +97,13 @@ def run_engine(
 
     Raises:
         EngineError: It could not be started, failed, crashed or wrote nothing.
-        EngineTimeout: It did not finish within `timeout` seconds.
+        EngineTimeout: It did not finish before `deadline`, a reading of `time.monotonic()`.
     """
-    arguments = engine.arguments(layout, output_format)
+    timeout = deadline - monotonic()
+    if timeout <= 0:
+        raise EngineTimeout
     try:
-        process = _start(arguments)
+        process = _start(engine.arguments(layout, output_format))
     except OSError as error:
         raise EngineError(f"it could not be started: {error.strerror or error}") from error
     try:
@@ -112,11 +115,12 @@ def run_engine(
         # The user pressed Ctrl-C: the process does not get that signal, so it is ended here.
         _kill(process)
         raise
-    text = _readable(complaints)
+    text = _without_noise(complaints)
+    words = f": {last_lines(text)}" if text else ""
     if process.returncode:
-        raise EngineError(_describe_exit(process.returncode) + (f": {text}" if text else ""))
+        raise EngineError(_describe_exit(process.returncode) + words)
     if not output:
-        raise EngineError("it wrote nothing" + (f": {text}" if text else ""))
+        raise EngineError("it wrote nothing" + words)
     return output, text
 
 
@@ -161,8 +165,11 @@ def _describe_exit(code: int) -> str:
         return f"it crashed (signal {-code})"
 
 
-def _readable(complaints: bytes) -> str:
-    """What is left of stderr without noise, the last lines of it."""
-    lines = [line.rstrip() for line in complaints.decode("utf-8", "replace").splitlines()]
-    lines = [line for line in lines if not _NOISE.search(line)]
-    return "\n".join(line[:300] for line in lines[-8:])
+def _without_noise(complaints: bytes) -> str:
+    lines = complaints.decode("utf-8", "replace").splitlines()
+    return "\n".join(line.rstrip() for line in lines if not _NOISE.search(line))
+
+
+def last_lines(text: str) -> str:
+    """The end of what a program complained about, short enough for a message."""
+    return "\n".join(line[:300] for line in text.splitlines()[-8:])

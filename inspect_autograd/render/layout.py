@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from math import sqrt
 from time import monotonic
 
 from ..errors import LayoutError, LayoutTimeoutError
-from .engine import Engine, EngineError, EngineTimeout, find_engines, run_engine
+from .engine import Engine, EngineError, EngineTimeout, find_engines, last_lines, run_engine
 
 __all__ = ["LEGIBLE_DPI", "Picture", "lay_out"]
 
@@ -29,7 +28,8 @@ FEW_BOXES = 60
 
 _BEGINNINGS = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<"}
 _BOUNDS = re.compile(r'\bbb="[-\d.e+]+,[-\d.e+]+,([-\d.e+]+),([-\d.e+]+)"')
-_NO_FONT = re.compile(r"^node \S+ \S+ \S+ (\S+)", re.MULTILINE)
+_INVISIBLE = re.compile(r"Error: lost (?:r\d+|i\d+c\d+) i\d+c\d+ edge")
+_WIDTH = re.compile(r"^node \S+ \S+ \S+ (\S+)", re.MULTILINE)
 _REMEDY_FAILED = (
     "Write the graph to a .dot or .txt file, which needs no Graphviz, or draw less of it with "
     "view='scope' or view='band'."
@@ -87,20 +87,19 @@ def lay_out(source: str, output_format: str, *, timeout: float, boxes: int) -> P
     raise LayoutError("Graphviz failed; " + "; ".join(failures), remedy=_REMEDY_FAILED)
 
 
-def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxes: int) -> Picture:
-    def run(text: str, layout: str, wanted: str) -> bytes:
-        left = deadline - monotonic()
-        if left <= 0:
-            raise EngineTimeout
-        data, complaints = run_engine(
-            engine, text, layout=layout, output_format=wanted, timeout=left
-        )
-        # Graphviz goes on after some errors and leaves out what it could not draw.
-        if "Error:" in complaints:
-            raise EngineError(f"it left something out: {complaints}")
-        return data
+def _is_incomplete(complaints: str) -> bool:
+    """Whether Graphviz left an arrow out, which it does after some errors.
 
-    if output_format != "svg" and not _has_fonts(engine):
+    An invisible one that only keeps columns in order is no loss.
+    """
+    errors = re.findall(r"^Error: .*", complaints, re.MULTILINE)
+    lost = [error for error in errors if error.startswith("Error: lost ")]
+    seen = [error for error in lost if not _INVISIBLE.match(error)]
+    return bool(seen) or (bool(errors) and not lost)
+
+
+def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxes: int) -> Picture:
+    if output_format != "svg" and not _has_fonts(engine, deadline):
         raise EngineError(
             "it finds no font on this machine, so every letter would be an empty box; install "
             "one (on Debian: apt-get install fonts-dejavu-core), or write an .svg file, which is "
@@ -112,13 +111,34 @@ def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxe
         dpi = float(DPI)
         if boxes > FEW_BOXES:
             # The layout first, to learn the size; drawing a finished layout costs little.
-            source, layout = run(source, "dot", "dot").decode("utf-8"), "nop2"
-            dpi = _fitting_dpi(source)
-        source = source.replace("graph [", f"graph [dpi={dpi:g}, ", 1)
-    data = run(source, layout, output_format)
+            source = _run(engine, source, "dot", "dot", deadline).decode("utf-8")
+            layout, dpi = "nop2", _fitting_dpi(source)
+        source = _with_attribute(source, f"dpi={dpi:g}")
+    data = _run(engine, source, layout, output_format, deadline)
     if not data.startswith(_BEGINNINGS[output_format]):
         raise EngineError(f"what it wrote is not {output_format.upper()}: {data[:40]!r}")
     return Picture(data, dpi)
+
+
+def _run(engine: Engine, source: str, layout: str, output_format: str, deadline: float) -> bytes:
+    """What an engine makes of DOT source, nothing left out."""
+    data, complaints = run_engine(
+        engine, source, layout=layout, output_format=output_format, deadline=deadline
+    )
+    if _is_incomplete(complaints):
+        # Nearly always an arrow that found no way between the boxes; straight ones need none.
+        source = _with_attribute(source, "splines=line")
+        data, complaints = run_engine(
+            engine, source, layout=layout, output_format=output_format, deadline=deadline
+        )
+    if _is_incomplete(complaints):
+        raise EngineError(f"it left something out: {last_lines(complaints)}")
+    return data
+
+
+def _with_attribute(source: str, attribute: str) -> str:
+    """DOT source with one more attribute of the whole picture."""
+    return source.replace("graph [", f"graph [{attribute}, ", 1)
 
 
 def _fitting_dpi(laid_out: str) -> float:
@@ -134,18 +154,22 @@ def _fitting_dpi(laid_out: str) -> float:
     return round(min(max(sharp, plain), MAX_SIDE / max(width, height)), 1)
 
 
-@lru_cache(maxsize=8)
-def _has_fonts(engine: Engine) -> bool:
+def _has_fonts(engine: Engine, deadline: float) -> bool:
     """Whether an engine has letters to draw with; without it draws boxes and says nothing."""
-    # Without a font every character is drawn as a box of one width, this letter and a character
-    # of a private plane alike.
-    source = (
-        'digraph { node [shape=plain, margin=0, width=0, height=0]; a [label="iiiiiiii"]; '
-        'b [label="' + "\U000f0001" * 8 + '"] }'
-    )
-    try:
-        data, _ = run_engine(engine, source, layout="dot", output_format="plain", timeout=10)
-    except (EngineError, EngineTimeout):
-        return True  # The picture itself will tell what is wrong.
-    widths = _NO_FONT.findall(data.decode("utf-8", "replace"))
-    return len(widths) != 2 or widths[0] != widths[1]
+    if engine not in _engines_with_fonts:
+        # Without a font every character is drawn as a box of one width, this letter and a
+        # character of a private plane alike.
+        source = (
+            'digraph { node [shape=plain, margin=0, width=0, height=0]; a [label="iiiiiiii"]; '
+            f'b [label="{chr(0xF0001) * 8}"] }}'
+        )
+        data, _ = run_engine(engine, source, layout="dot", output_format="plain", deadline=deadline)
+        widths = _WIDTH.findall(data.decode("utf-8", "replace"))
+        if len(widths) == 2 and widths[0] == widths[1]:
+            return False
+        _engines_with_fonts.add(engine)
+    return True
+
+
+_engines_with_fonts: set[Engine] = set()
+"""Those that have been asked; asking costs as much as a small picture."""
