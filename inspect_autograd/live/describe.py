@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from ..graph.records import Parameter, Plain, SavedTensor
+from ..graph.records import Parameter, SavedTensor
 from ..graph.tables import NodeTable
-from .node_types import NodeType, describe_type, short_name
+from .attributes import AttributeReader
+from .node_types import describe_type, short_name
 from .order import find_orders
 from .parameters import TensorNames
-from .plain_values import to_plain
-from .private_torch import NO_SEQUENCE_NR, LiveNode
+from .private_torch import NO_SEQUENCE_NR
 from .saved import SavedTensorReader
 from .tensor_meta import TensorMetaCache
 from .walk import LiveGraph
@@ -47,6 +45,7 @@ def describe_nodes(
         names_by_type[node_type] or short_name(nodes[id]) for id, node_type in enumerate(types)
     ]
     leaves = [id for id, t in enumerate(types) if kinds_by_type[t] == "leaf"]
+    attributes = AttributeReader(metas)
     saved: dict[int, tuple[SavedTensor, ...]] = {}
     if saved_reader is not None:
         for id, node_type in enumerate(types):
@@ -62,7 +61,7 @@ def describe_nodes(
         input_slots=live.input_slots,
         saved=saved,
         attributes={
-            id: _read_attributes(nodes[id], known[node_type], metas)
+            id: attributes.read(nodes[id], known[node_type])
             for id, node_type in enumerate(types)
             if node_type in with_attributes
         },
@@ -74,21 +73,3 @@ def describe_nodes(
 
 def _describe_leaf(variable: torch.Tensor, metas: TensorMetaCache, names: TensorNames) -> Parameter:
     return Parameter(names.of_leaf(variable), metas.describe(variable))
-
-
-def _read_attributes(
-    node: LiveNode, node_type: NodeType, metas: TensorMetaCache
-) -> dict[str, Plain]:
-    if node_type.is_python:
-        values: dict[str, Any] = {"needs_input_grad": node.needs_input_grad}
-        values |= {key: value for key, value in vars(node).items() if not key.startswith("_")}
-        return {key: to_plain(value, metas) for key, value in values.items()}
-    result: dict[str, Plain] = {}
-    for access in node_type.attributes:
-        try:
-            value = access.read(node)
-        except Exception as error:  # No error of torch's may cost us the graph.
-            result[access.name] = f"<not readable: {type(error).__name__}>"
-        else:
-            result[access.name] = to_plain(value, metas)
-    return result

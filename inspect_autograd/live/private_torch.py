@@ -19,12 +19,11 @@ __all__ = [
     "NO_SEQUENCE_NR",
     "LiveNode",
     "SavedAccess",
-    "has_unpack_hook",
     "inner_tensors",
     "input_metadata",
+    "peek_saved",
     "raw_saved_tensors",
     "saved_accesses",
-    "saved_data",
     "sequence_nrs",
     "storage_key_and_bytes",
     "torch_function_disabled",
@@ -101,18 +100,28 @@ def saved_accesses(node_type: type) -> list[SavedAccess]:
     ]
 
 
-def saved_data(raw: Any) -> tuple[Any, int]:
-    """What a SavedVariable holds, and how often that was written in place.
+def peek_saved(raw: Any) -> tuple[bool, Any, int]:
+    """Look at a SavedVariable without running a hook or checking anything.
 
-    No hook runs and nothing is checked. `.data` (1.10 and newer) is None if the tensor was freed
-    or never there, and what the pack hook returned if there was one. `Tensor._version` raises for
-    an inference tensor, which counts no writes.
+    Returns:
+        Whether reading it as a tensor would run an unpack hook; what it holds, None if that was
+        freed, was never there, or is behind a hook; how often that was written in place.
+
+    `.unpack_hook` was seen on 2.12 and newer. Without it we look at what `.data` (1.10 and newer)
+    gives: a checkpoint packs into an object that is not a tensor, but a hook that packs into a
+    tensor is not seen. `Tensor._version` raises for an inference tensor, which counts no writes.
     """
     data = raw.data
     try:
-        return data, data._version
-    except (AttributeError, RuntimeError):
-        return data, 0
+        hooked = raw.unpack_hook is not None
+    except AttributeError:
+        hooked = not (data is None or isinstance(data, torch.Tensor))
+    if hooked or data is None:
+        return hooked, None, 0
+    try:
+        return False, data, data._version
+    except RuntimeError:
+        return False, data, 0
 
 
 def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
@@ -123,18 +132,6 @@ def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
         return None
     except AttributeError:
         return ()
-
-
-def has_unpack_hook(raw: Any) -> bool:
-    """Whether reading a SavedVariable as a tensor would run user code (`.unpack_hook`).
-
-    Seen on 2.12 and newer. Without the attribute we look at what `.data` gives: a checkpoint
-    packs into an object that is not a tensor, but a hook that packs into a tensor is not seen.
-    """
-    try:
-        return raw.unpack_hook is not None
-    except AttributeError:
-        return not isinstance(raw.data, torch.Tensor | None)
 
 
 def storage_key_and_bytes(tensor: torch.Tensor) -> tuple[int, int]:

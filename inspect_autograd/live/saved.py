@@ -14,9 +14,8 @@ from .node_types import NodeType
 from .parameters import TensorNames
 from .private_torch import (
     LiveNode,
-    has_unpack_hook,
+    peek_saved,
     raw_saved_tensors,
-    saved_data,
 )
 from .tensor_meta import TensorMetaCache
 
@@ -62,7 +61,7 @@ class SavedTensorReader:
         if entries is None:
             # Torch forgets how many there were, and whether there were any.
             return [_freed("saved_tensors")]
-        hooked = any(map(has_unpack_hook, entries))
+        hooked = any(peek_saved(entry)[0] for entry in entries)
         records: list[SavedTensor] = []
         for index, entry in enumerate(entries):
             label = f"saved_tensors[{index}]"
@@ -77,31 +76,27 @@ class SavedTensorReader:
         check: Callable[[Any], object],
         checked: Any,
     ) -> None:
-        if has_unpack_hook(entry):
-            records.append(SavedTensor(label, None, None, None, "packed"))
-            return
-        data, version = saved_data(entry)
+        hooked, data, version = peek_saved(entry)
         # Only the checked access tells whether a tensor was freed, modified, or never there.
         # One that was never written to (version 0) cannot have been modified.
-        if data is None:
-            if _state(check, checked) == "freed":
-                records.append(_freed(label))
-        else:
+        if hooked:
+            records.append(SavedTensor(label, None, None, None, "packed"))
+        elif data is not None:
             modified = version and _state(check, checked) == "modified"
             records.append(self._describe(label, data, "modified" if modified else "available"))
+        elif _state(check, checked) == "freed":
+            records.append(_freed(label))
 
-    def _describe(self, label: str, data: Any, state: SavedState) -> SavedTensor:
-        if not isinstance(data, torch.Tensor):
-            return SavedTensor(label, None, None, None, state)
+    def _describe(self, label: str, data: torch.Tensor, state: SavedState) -> SavedTensor:
+        meta = self._metas.describe(data)
         size, storage, storage_bytes = find_memory(data)
         if storage is None:
-            return _make_saved(label, self._metas.describe(data), size, None, state, ())
+            return _make_saved(label, meta, size, None, state, ())
         index = self._storage_ids.get(storage)
         if index is None:
             index = self._storage_ids[storage] = len(self.storages)
             self.storages.append(_make_storage(storage_bytes, self._names.of_storage(storage)))
-        alias = self._names.of_memory(storage, data)
-        return _make_saved(label, self._metas.describe(data), size, index, state, alias)
+        return _make_saved(label, meta, size, index, state, self._names.of_memory(storage, data))
 
 
 def _freed(label: str) -> SavedTensor:

@@ -24,6 +24,9 @@ _UNSHOWABLE = re.compile(
 )
 _PLAIN = re.compile(r"[\w .,:;()\[\]{}/+*=#×…-]*\Z", re.ASCII)
 
+# The backslash because Graphviz puts the name of the node in the place of `\N` even here.
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\"}
+
 
 def visible(text: str) -> str:
     r"""One line in which every character can be seen and can be written in any format.
@@ -48,22 +51,26 @@ def shorten(text: str, limit: int) -> str:
 def html(text: str) -> str:
     """Text for a Graphviz HTML-like label (https://graphviz.org/doc/info/shapes.html#html)."""
     text = visible(text)
-    if _PLAIN.match(text) and "  " not in text:
-        return text
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A run of spaces would be drawn as one.
+    for character, entity in _ENTITIES.items():
+        text = text.replace(character, entity)
+    # Graphviz drops spaces at the ends and draws a run of them as one; and a label needs a text.
+    if text.strip(" ") != text or not text:
+        inner = text.strip(" ")
+        before = len(text) - len(text.lstrip(" "))
+        after = len(text) - before - len(inner)
+        text = "&#160;" * before + inner + "&#160;" * after or "&#160;"
     return text.replace("  ", " &#160;")
 
 
 def quote(*lines: str) -> str:
-    r"""A double-quoted DOT string that is drawn as these lines.
+    r"""A double-quoted DOT string for a tooltip of these lines.
 
-    Backslashes are doubled, since Graphviz reads escapes (`\N` is the name of the node) in
-    labels and tooltips; ampersands are spelled out, since it reads HTML entities there too
+    A backslash is written four times, since Graphviz reads escapes in a tooltip twice (`\N` is the
+    name of the node); an ampersand is spelled out, since it reads HTML entities there too
     (https://graphviz.org/docs/attr-types/escString/).
     """
     escaped = (
-        visible(line).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+        visible(line).replace("&", "&amp;").replace("\\", "\\" * 4).replace('"', '\\"')
         for line in lines
     )
     return '"' + "\\n".join(escaped) + '"'
