@@ -57,7 +57,7 @@ class PictureDigraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no
             format = format or Path(outfile).suffix.lstrip(".")
             filename = filename or Path(outfile).with_suffix(".gv")
         wanted = format or self.format
-        source = self.save(filename, directory)
+        source = self.save(filename, directory=directory, skip_existing=None)
         picture = outfile if outfile is not None else f"{source}.{wanted}"
         Path(picture).write_bytes(self._lay_out(wanted))
         if cleanup:

@@ -96,6 +96,10 @@ class WithIndex(torch.autograd.Function):
         return grads[0] * 3
 
 
+def _apply(function: Any, *inputs: Tensor) -> Any:
+    return function.apply(*inputs)  # `Function.apply` has no type hints.
+
+
 def _fit(x: Tensor, y: Tensor) -> Tensor:
     """Something made of `y` that can be combined with `x` without making it larger."""
     return y if y.shape == x.shape else y.sum()
@@ -139,9 +143,9 @@ PURE: dict[str, Callable[[Tensor, Tensor], Made]] = {
     "expand": lambda x, _: _rows(x)[:1].expand_as(_rows(x)),
     "detach": lambda x, _: x.detach(),
     "clone": lambda x, _: x.clone(),
-    "two_outputs": lambda x, y: SinAndProduct.apply(x, y),
-    "saves_output": lambda x, _: SavesOutput.apply(x),
-    "with_index": lambda x, _: WithIndex.apply(x),
+    "two_outputs": lambda x, y: _apply(SinAndProduct, x, y),
+    "saves_output": lambda x, _: _apply(SavesOutput, x),
+    "with_index": lambda x, _: _apply(WithIndex, x),
 }
 
 # Refused by torch for leaves, for views of leaves, and for one of several views made at once.
@@ -153,11 +157,13 @@ IN_PLACE: dict[str, Callable[[Tensor, Tensor], object]] = {
     "zero_first_": lambda x, _: _rows(x)[0].zero_(),
     "scale_slice_": lambda x, _: _rows(x)[-1:].mul_(0.3),
     "set_item_": lambda x, y: _rows(x).__setitem__(0, y.sum()),
-    "custom_": lambda x, _: DoublesInPlace.apply(x),
+    "custom_": lambda x, _: _apply(DoublesInPlace, x),
     "detach_": lambda x, _: x.detach_() if not x.is_leaf else None,
 }
 
-REFUSED = re.compile("in-?place|leaf|more than one element of the written-to tensor")
+REFUSED = re.compile(
+    "in-?place|leaf Variable|more than one element of the written-to tensor|failed to converge"
+)
 CAPTURE = "capture"
 MAX_POOL = 40
 
@@ -196,14 +202,17 @@ def run_program(
         if name == CAPTURE:
             if observe is not None and x.requires_grad:
                 observe(x)
-        elif name in IN_PLACE:
-            try:
+            continue
+        try:
+            if name in IN_PLACE:
                 IN_PLACE[name](x, y)
-            except RuntimeError as error:
-                assert REFUSED.search(str(error)), error
-        else:
-            made = PURE[name](x, y)
-            found = [made] if isinstance(made, Tensor) else list(made)
-            pool += [tensor for tensor in found if tensor.is_floating_point()]
-            pool = pool[:MAX_POOL]
+            else:
+                made = PURE[name](x, y)
+                found = [made] if isinstance(made, Tensor) else list(made)
+                pool += [tensor for tensor in found if tensor.is_floating_point()]
+        except RuntimeError as error:
+            # Some changes in place are refused, and so is the use of what they have spoiled.
+            if not REFUSED.search(str(error)):
+                raise
+        pool = pool[:MAX_POOL]
     return Result(pool, leaves)

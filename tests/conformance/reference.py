@@ -142,7 +142,9 @@ def assert_saved_state(graph: Graph, live: Sequence[LiveNode]) -> None:
         assert is_custom or values.keys() == record.attributes.keys()
         for name, value in values.items():
             if isinstance(value, bool | int | str | tuple):
-                assert _signed(record.attributes[name]) == _signed(value), f"{name} of {record.name}"
+                assert _signed(record.attributes[name]) == _signed(value), (
+                    f"{name} of {record.name}"
+                )
 
 
 def _signed(value: Any) -> Any:

@@ -79,7 +79,7 @@ class Program:
     def run(self) -> list[torch.Tensor]:
         """The outputs that have a graph."""
         torch.manual_seed(1)
-        np.random.seed(1)  # noqa: NPY002 - some operators draw from this generator
+        np.random.seed(1)  # Some operators draw from this generator.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Some operators are deprecated.
             outputs = tree_leaves(self.call())
@@ -99,7 +99,7 @@ class Program:
 def runs(op: Any) -> Iterator[tuple[Program, list[torch.Tensor]]]:
     """Some calls of an operator, and what each returned; those whose result has a graph."""
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002 - some samples are drawn from this generator
+    np.random.seed(0)  # Some samples are drawn from this generator.
     for call, sample in calls(op):
         program = Program(partial(call, sample), leaves_of(sample))
         outputs = program.run()
@@ -279,7 +279,6 @@ def test_enough_is_covered() -> None:
                     new = {next_node for next_node, _ in node.next_functions} - seen
                     seen |= new
                     pending += new
-    print(len(covered), len(node_types))
     assert set(OPERATORS) == covered
     assert len(covered) >= MIN_OPERATORS
     assert len(node_types) >= MIN_NODE_TYPES

@@ -78,7 +78,7 @@ def product() -> Graph:
 
 
 def layers(count: int) -> Graph:
-    """`count` modules `layers.i`, each an AddmmBackward0 with two parameters and a relu."""
+    """`count` modules `layers.i`, each a relu and an addmm with two parameters; then the input."""
     names, edges, leaves, scopes = ["SumBackward0"], [], {}, {0: ""}
     last = 0
     for layer in reversed(range(count)):
@@ -88,6 +88,9 @@ def layers(count: int) -> Graph:
         leaves |= {relu + 2: f"layers.{layer}.weight", relu + 3: f"layers.{layer}.bias"}
         scopes |= dict.fromkeys(range(relu, relu + 4), f"layers.{layer}")
         last = relu + 1
+    edges.append((last, len(names)))
+    leaves[len(names)] = "x"
+    names.append("AccumulateGrad")
     return make_graph(names, edges, leaves=leaves, columns={"scopes": scopes}, scopes="recorded")
 
 

@@ -1,9 +1,8 @@
 """Names come out of every format as they went in."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-import pytest
 
 from inspect_autograd.render.dot import to_dot
 from inspect_autograd.render.escape import html, quote, shorten, visible
@@ -50,7 +49,7 @@ NASTY = [
         ("\0\t\x1b\x7f", "␀␉␛␡"),
         ("\x85\u2028\u202e", "\\u0085\\u2028\\u202e"),
         ("\ud800\uffff", "\\ud800\\uffff"),
-        ("日本 é 👩‍🚀 ‏".rstrip("‏"), "日本 é 👩‍🚀 "),
+        ("日本 é 👩‍🚀", "日本 é 👩‍🚀"),
     ],
 )
 def test_visible(text: str, shown: str) -> None:
@@ -61,7 +60,7 @@ def test_visible(text: str, shown: str) -> None:
 def test_visible_text_is_one_line_that_can_be_written(text: str) -> None:
     shown = visible(text)
     assert len(shown.splitlines()) <= 1
-    assert shown.encode("utf-8") or not text
+    assert shown.encode("utf-8").decode("utf-8") == shown
     assert visible(shown) == shown
 
 
@@ -103,13 +102,11 @@ def round_trip(names: list[str]) -> None:
     hover = tooltips(svg)
     lines = render_tree(graph).splitlines()
     for i, name in enumerate(names):
-        assert shown[f"n{i}"][0] == visible(name).replace("\xa0", " ") or not name.strip()
-        if name:
-            assert shown[f"n{count + i}"][0] == visible(name).replace("\xa0", " ") or (
-                not name.strip()
-            )
-        wanted = f"#{i} {visible(name)}\n".replace("\xa0", " ")
-        assert any(text.replace("\xa0", " ").startswith(wanted) for text in hover)
+        # In SVG, Graphviz writes spaces that count as U+00A0, and an empty line as one of them.
+        expected = visible(name).replace("\xa0", " ")
+        assert shown[f"n{i}"][0] == (expected or " ")
+        assert shown[f"n{count + i}"][0] == (expected or "AccumulateGrad")
+        assert any(text.replace("\xa0", " ").startswith(f"#{i} {expected}\n") for text in hover)
         assert f"{visible(name)}  f32[4]  #{i}" in "\n".join(lines)
 
 
@@ -131,7 +128,5 @@ def test_a_very_long_name_is_shortened_in_the_middle_and_whole_in_the_tooltip() 
     name = "encoder." * 30 + "weight"
     graph = make_graph(["MulBackward0", "AccumulateGrad"], [(0, 1)], leaves={1: name})
     svg = parse_svg(lay_out(to_dot(graph), "svg", timeout=60, boxes=2).data)
-    assert boxes(svg)["n1"][0] == "encoder.encoder.encode…encoder.encoder.weight"[:22] + (
-        "…" + name[-21:]
-    )
+    assert boxes(svg)["n1"][0] == "encoder.encoder.encode…ncoder.encoder.weight"
     assert any(name in text for text in tooltips(svg))
