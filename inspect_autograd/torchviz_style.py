@@ -37,12 +37,16 @@ class PictureDigraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no
             encoding = options.get("encoding")
             return data.decode("utf-8") if encoding is not None else data
 
-    def render(self, filename: str | os.PathLike[str] | None = None, **options: Any) -> str:
+    def render(
+        self, filename: str | os.PathLike[str] | None = None, *positional: Any, **options: Any
+    ) -> str:
         """Save the source and the picture beside it; see `graphviz.Digraph.render`."""
         try:
-            return str(super().render(filename, **options))
+            return str(super().render(filename, *positional, **options))
         except graphviz.ExecutableNotFound:
-            return self._render_without_dot(filename, **options)
+            names = ("directory", "view", "cleanup", "format")
+            named = dict(zip(names, positional, strict=False))
+            return self._render_without_dot(filename, **named, **options)
 
     def _render_without_dot(
         self,

@@ -27,7 +27,7 @@ def format_table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> s
         return "\n".join("  ".join(row[i] for i in used) for row in cells)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
     for i in used:
-        table.add_column(Text(header[i]) if header else None, no_wrap=True)
+        table.add_column(Text(header[i] if header else ""), no_wrap=True)
     for row in cells:
         table.add_row(*(Text(row[i]) for i in used))
     output = io.StringIO()

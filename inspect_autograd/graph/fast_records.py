@@ -28,6 +28,6 @@ def fast_constructor(record_type: type) -> Callable[..., Any]:
         "    return record",
     ]
     # As dataclasses itself makes its methods: a loop over the fields would cost what we save.
-    exec("\n".join(lines), scope)  # noqa: S102
+    exec("\n".join(lines), scope)
     construct: Callable[..., Any] = scope["construct"]
     return construct

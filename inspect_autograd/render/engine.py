@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,11 +32,13 @@ class Engine:
         name: For messages.
         command: What to start; the layout and the format are still missing.
         separate_options: True if these are bare arguments, False if they are `dot`'s options.
+        environment: Environment variables beside those of this process.
     """
 
     name: str
     command: tuple[str, ...]
     separate_options: bool
+    environment: tuple[tuple[str, str], ...] = ()
 
     def arguments(self, layout: str, output_format: str) -> list[str]:
         """The whole command."""
@@ -103,7 +105,7 @@ def run_engine(
     if timeout <= 0:
         raise EngineTimeout
     try:
-        process = _start(engine.arguments(layout, output_format))
+        process = _start(engine.arguments(layout, output_format), engine.environment)
     except OSError as error:
         raise EngineError(f"it could not be started: {error.strerror or error}") from error
     try:
@@ -124,7 +126,7 @@ def run_engine(
     return output, text
 
 
-def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
+def _start(arguments: list[str], environment: Iterable[tuple[str, str]]) -> subprocess.Popen[bytes]:
     # fmt: off
     return subprocess.Popen(
         arguments,
@@ -132,7 +134,7 @@ def _start(arguments: list[str]) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # The same graph makes the same file: PDF holds a date otherwise.
-        env={"SOURCE_DATE_EPOCH": "0", **os.environ},
+        env={"SOURCE_DATE_EPOCH": "0", **os.environ, **dict(environment)},
         # A `dot` may be a script that starts the real one; as a group both can be ended.
         start_new_session=True,
         # Windows only: no console window flashes up.

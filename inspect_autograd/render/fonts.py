@@ -6,15 +6,30 @@ finds nothing. Then a font that comes as a Python package is used.
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-__all__ = ["packaged_font_environment"]
+__all__ = ["has_font_folder", "packaged_font_environment"]
 
 PACKAGE = "font_source_sans_pro"
+
+_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
+
+
+def has_font_folder() -> bool:
+    """Whether the machine seems to have fonts; only a glance, which costs nothing.
+
+    macOS and Windows always have some.
+    """
+    if sys.platform != "linux":
+        return True
+    folders = [Path(os.path.expanduser(folder)) for folder in _FOLDERS]  # noqa: PTH111
+    return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
 
 
 @lru_cache(maxsize=1)

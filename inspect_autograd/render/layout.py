@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from time import monotonic
 
 from ..errors import LayoutError, LayoutTimeoutError
 from .engine import Engine, EngineError, EngineTimeout, find_engines, last_lines, run_engine
+from .fonts import has_font_folder, packaged_font_environment
 
-__all__ = ["LEGIBLE_DPI", "Picture", "lay_out"]
+__all__ = ["LEGIBLE_DPI", "Picture", "lay_out", "with_letters"]
 
 DPI = 144
 """Twice the resolution of the layout's points, so that PNGs are sharp on today's screens."""
@@ -99,12 +100,7 @@ def _is_incomplete(complaints: str) -> bool:
 
 
 def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxes: int) -> Picture:
-    if output_format != "svg" and not _has_fonts(engine, deadline):
-        raise EngineError(
-            "it finds no font on this machine, so every letter would be an empty box; install "
-            "one (on Debian: apt-get install fonts-dejavu-core), or write an .svg file, which is "
-            "drawn with the fonts of the viewer"
-        )
+    engine = with_letters(engine, output_format, deadline)
     dpi = None
     layout = "dot"
     if output_format == "png":
@@ -118,6 +114,28 @@ def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxe
     if not data.startswith(_BEGINNINGS[output_format]):
         raise EngineError(f"what it wrote is not {output_format.upper()}: {data[:40]!r}")
     return Picture(data, dpi)
+
+
+def with_letters(engine: Engine, output_format: str, deadline: float) -> Engine:
+    """The engine, with the packaged font where the machine has none.
+
+    Raises:
+        EngineError: There is no font at all, and the format needs one.
+    """
+    if output_format == "svg" and has_font_folder():
+        return engine  # Its letters are drawn by the viewer; here they are only measured.
+    if _has_fonts(engine, deadline):
+        return engine
+    packaged = replace(engine, environment=tuple(packaged_font_environment().items()))
+    if packaged.environment and _has_fonts(packaged, deadline):
+        return packaged
+    if output_format == "svg":
+        return engine
+    raise EngineError(
+        "it finds no font on this machine, so every letter would be an empty box; install one "
+        "(pip install font-source-sans-pro), or write an .svg file, which is drawn with the "
+        "fonts of the viewer"
+    )
 
 
 def _run(engine: Engine, source: str, layout: str, output_format: str, deadline: float) -> bytes:

@@ -215,7 +215,11 @@ def bits(tensor: torch.Tensor) -> tuple[object, ...]:
     Comparing bits tells a NaN from another value and -0.0 from 0.0, which `torch.equal` does not.
     """
     tensor = tensor.detach()
+    if tensor.is_nested:
+        return (tensor.dtype, tensor.layout, *map(bits, tensor.unbind()))
     kind = (tensor.dtype, tensor.device, tensor.layout, tuple(tensor.shape), type(tensor))
+    if tensor.is_meta:
+        return kind
     if tensor.layout is torch.sparse_coo:
         return (*kind, bits(tensor._indices()), bits(tensor._values()), tensor.is_coalesced())
     if tensor.layout is torch.sparse_csr:

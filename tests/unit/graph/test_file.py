@@ -95,9 +95,7 @@ def test_a_link_stays_a_link(graph: ia.Graph, tmp_path: Path) -> None:
         ("folder.json", "is a folder"),
     ],
 )
-def test_where_it_cannot_be_saved(
-    graph: ia.Graph, tmp_path: Path, name: str, message: str
-) -> None:
+def test_where_it_cannot_be_saved(graph: ia.Graph, tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(ArgumentError, match=message):
         graph.save(tmp_path / name)
@@ -165,9 +163,7 @@ def damage(value: dict[str, Any], path: str, new: Any) -> None:
         ("metas", []),
     ],
 )
-def test_damaged_files_are_refused(
-    graph: ia.Graph, tmp_path: Path, path: str, new: Any
-) -> None:
+def test_damaged_files_are_refused(graph: ia.Graph, tmp_path: Path, path: str, new: Any) -> None:
     file = graph.save(tmp_path / "g.json")
     value = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
     damage(value, path, new)

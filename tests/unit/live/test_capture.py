@@ -145,7 +145,10 @@ def test_a_custom_function() -> None:
     assert [str(saved) for saved in node.saved] == ["saved_tensors[0]: f32[2] 8 B"]
     assert (node.input_slots, node.none_slots) == (1, ())  # the float has no slot
     assert [str(meta) for meta in node.receives] == ["f32[2]", "f32[2]"]
-    assert [edge for edge in graph.edges if edge.source == 0] == [Edge(0, 0, 1, 0), Edge(0, 1, 1, 1)]
+    assert [edge for edge in graph.edges if edge.source == 0] == [
+        Edge(0, 0, 1, 0),
+        Edge(0, 1, 1, 1),
+    ]
 
 
 def test_writing_into_a_view_makes_copy_slices() -> None:

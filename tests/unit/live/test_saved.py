@@ -68,12 +68,13 @@ def test_a_view_keeps_its_whole_storage() -> None:
 
 
 def test_frozen_parameters_buffers_and_inputs_are_named_where_they_are_saved() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
-    model[0].weight.requires_grad_(False)
+    linear = torch.nn.Linear(3, 3)
+    linear.weight.requires_grad_(False)
+    model = torch.nn.Sequential(linear, torch.nn.BatchNorm1d(3))
     model.eval()
     x = torch.randn(4, 3)
     names = {**dict(model.named_parameters()), **dict(model.named_buffers()), "x": x}
-    graph = ia.capture(model(x * 1.0 + model[0].bias), params=names)
+    graph = ia.capture(model(x * 1.0 + linear.bias), params=names)
     aliases = {alias for node in graph.nodes for tensor in node.saved for alias in tensor.alias}
     assert {"0.weight", "1.running_mean", "1.weight"} <= aliases
     frozen = torch.nn.functional.linear(x, torch.randn(2, 3, requires_grad=True))

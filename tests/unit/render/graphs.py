@@ -79,7 +79,9 @@ def product() -> Graph:
 
 def layers(count: int) -> Graph:
     """`count` modules `layers.i`, each a relu and an addmm with two parameters; then the input."""
-    names, edges, leaves, scopes = ["SumBackward0"], [], {}, {0: ""}
+    names, scopes = ["SumBackward0"], {0: ""}
+    edges: list[tuple[int, ...]] = []
+    leaves: dict[int, str] = {}
     last = 0
     for layer in reversed(range(count)):
         relu = len(names)

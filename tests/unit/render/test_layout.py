@@ -10,8 +10,8 @@ import pytest
 
 from inspect_autograd.errors import LayoutError, LayoutTimeoutError
 from inspect_autograd.render import engine as engine_module
-from inspect_autograd.render.engine import find_engines
-from inspect_autograd.render.layout import lay_out
+from inspect_autograd.render.engine import Engine, find_engines, run_engine
+from inspect_autograd.render.layout import lay_out, with_letters
 
 SOURCE = "digraph {\n\tgraph [rankdir=TB]\n\ta -> b\n}\n"
 ECHO = """
@@ -70,7 +70,7 @@ def test_a_dot_that_cannot_be_started_is_replaced_too(
         ("", "it wrote nothing"),
         ("print('digraph { }')", "what it wrote is not SVG: b'digraph { }"),
         (
-            "import sys; sys.stderr.write('Fontconfig: x\\n\\nError: lost a b edge\\n'); print('<svg>')",
+            "import sys; sys.stderr.write('Fontconfig\\n\\nError: lost a b edge\\n'); print(1)",
             "it left something out: Error: lost a b edge",
         ),
     ],
@@ -123,11 +123,8 @@ def test_a_slow_layout_is_ended_with_all_it_started(
     # Like the wrapper scripts of some package managers: the one that is slow is a grandchild, and
     # it holds the pipes open.
     marker = tmp_path / "alive"
-    fake_dot(
-        "import subprocess, sys\n"
-        f"program = 'import time, pathlib; time.sleep(3); pathlib.Path({str(marker)!r}).touch()'\n"
-        "subprocess.run([sys.executable, '-c', program])"
-    )
+    slow = f"import time, pathlib; time.sleep(3); pathlib.Path({str(marker)!r}).touch()"
+    fake_dot(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {slow!r}])")
     start = monotonic()
     with pytest.raises(LayoutTimeoutError, match=r"timeout=0\.5 seconds") as caught:
         lay_out(SOURCE, "svg", timeout=0.5, boxes=1234)
@@ -163,10 +160,9 @@ def test_an_interrupted_layout_leaves_no_process(
     assert started[0].poll() is not None
 
 
-@pytest.mark.usefixtures("no_dot")
-def test_without_a_font_there_is_an_error_and_no_picture_of_empty_boxes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which fontconfig finds no font, such as a slim container."""
     if not sys.platform.startswith("linux"):
         pytest.skip("needs fontconfig")
     config = tmp_path / "fonts.conf"
@@ -176,6 +172,36 @@ def test_without_a_font_there_is_an_error_and_no_picture_of_empty_boxes(
         encoding="utf-8",
     )
     monkeypatch.setenv("FONTCONFIG_FILE", str(config))
+    monkeypatch.setattr("inspect_autograd.render.layout._engines_with_fonts", set())
+
+
+@pytest.mark.usefixtures("no_dot", "no_font")
+def test_on_a_machine_without_a_font_the_packaged_one_is_used() -> None:
+    (engine,) = find_engines()
+    deadline = monotonic() + 60
+    packaged = with_letters(engine, "png", deadline)
+    assert dict(packaged.environment).keys() == {"FONTCONFIG_FILE"}
+    source = 'digraph { node [shape=plain, margin=0, width=0]; a [label="iiii"]; b [label="WWWW"] }'
+
+    def widths(with_engine: Engine) -> list[float]:
+        data, _ = run_engine(
+            with_engine, source, layout="dot", output_format="plain", deadline=deadline
+        )
+        lines = [line.split() for line in data.decode().splitlines()]
+        return [float(line[4]) for line in lines if line[0] == "node"]
+
+    narrow, wide = widths(engine)
+    assert narrow == wide  # empty boxes
+    narrow, wide = widths(packaged)
+    assert 2 * narrow < wide
+    assert lay_out(SOURCE, "png", timeout=60, boxes=2).data.startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("no_dot", "no_font")
+def test_without_any_font_there_is_an_error_and_no_picture_of_empty_boxes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inspect_autograd.render.layout.packaged_font_environment", dict)
     with pytest.raises(LayoutError, match="finds no font"):
         lay_out(SOURCE, "png", timeout=60, boxes=2)
     assert b"<title>a</title>" in lay_out(SOURCE, "svg", timeout=60, boxes=2).data

@@ -52,7 +52,10 @@ def test_options_reach_the_picture(tmp_path: Path) -> None:
     shown = texts(parse_svg(path.read_bytes()))
     assert "A & B" in shown
     assert any(text.startswith("402 nodes shown as ") for text in shown)
-    assert len(boxes(parse_svg(path.read_bytes()))) < 110
+    named = [text[0] for text in boxes(parse_svg(path.read_bytes())).values()]
+    assert [name for name in named if name.startswith("layers.")] == [
+        f"layers.{i}" for i in reversed(range(100))
+    ]
 
 
 def test_text_is_folded_like_a_picture(tmp_path: Path) -> None:

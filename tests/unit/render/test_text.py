@@ -66,11 +66,11 @@ def test_a_node_reached_twice_is_shown_once() -> None:
     )
     assert render_tree(graph) == (
         "loss → AddBackward0  f32[4]  #0\n"
-        "├─ CosBackward0  f32[4]  #2\n"
-        "│  ↓ #3 MulBackward0 shown below\n"
-        "SinBackward0  f32[4]  #1\n"
-        "MulBackward0  f32[4]  #3\n"
-        "x  leaf f32[4]  #4"
+        "├─ SinBackward0  f32[4]  #1\n"
+        "│  MulBackward0  f32[4]  #3\n"
+        "│  x  leaf f32[4]  #4\n"
+        "└─ CosBackward0  f32[4]  #2\n"
+        "   ↑ #3 MulBackward0 shown above"
     )
 
 
