@@ -7,12 +7,17 @@ Arguments: the folder that holds pygraphviz, the layout, the output format.
 
 import sys
 
-folder, layout, output_format = sys.argv[1:]
-# At the end, so that nothing in that folder can stand in for the standard library.
-sys.path.append(folder)
 
-import pygraphviz  # noqa: E402
+def main(folder: str, layout: str, output_format: str) -> None:
+    """Read, lay out, write."""
+    # At the end, so that nothing in that folder can stand in for the standard library.
+    sys.path.append(folder)
+    import pygraphviz
 
-source = sys.stdin.buffer.read().decode("utf-8")
-picture = pygraphviz.AGraph(string=source).draw(format=output_format, prog=layout)
-sys.stdout.buffer.write(picture)
+    source = sys.stdin.buffer.read().decode("utf-8")
+    picture = pygraphviz.AGraph(string=source).draw(format=output_format, prog=layout)
+    sys.stdout.buffer.write(picture)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -173,15 +173,18 @@ def test_summary(graph: Graph) -> None:
     assert (summary.leaves, summary.named_leaves) == (1, 1)
     assert summary.saved_tensors == {"available": 2, "freed": 1, "modified": 1}
     assert (summary.saved_bytes, summary.parameter_bytes) == (176, 16)
-    assert (
-        str(summary)
-        == """\
-5 nodes, 6 edges, 1 root, depth 3
-nodes   SumBackward0 ×1, AddBackward0 ×1, MulBackward0 ×1, ExpBackward0 ×1, AccumulateGrad ×1
-leaves  1, of which 1 named
-saved   2 available, 1 freed, 1 modified; they keep 176 B, 16 B of it in named parameters and buffers
-cut at max_nodes=5: 1 edges lead to nodes that were not captured"""
+    size, nodes, leaves, saved, cut = str(summary).splitlines()
+    assert size == "5 nodes, 6 edges, 1 root, depth 3"
+    assert nodes == (
+        "nodes   SumBackward0 ×1, AddBackward0 ×1, MulBackward0 ×1, ExpBackward0 ×1, "
+        "AccumulateGrad ×1"
     )
+    assert leaves == "leaves  1, of which 1 named"
+    assert saved == (
+        "saved   2 available, 1 freed, 1 modified; they keep 176 B, 16 B of it in named "
+        "parameters and buffers"
+    )
+    assert cut == "cut at max_nodes=5: 1 edges lead to nodes that were not captured"
 
 
 def test_to_networkx(graph: Graph) -> None:
