@@ -107,7 +107,7 @@ def _state(check: Callable[[Any], object], checked: Any) -> SavedState:
     try:
         check(checked)
     except RuntimeError as error:
-        return "modified" if "modified by an inplace" in str(error) else "freed"
+        return "modified" if "modified" in str(error) else "freed"
     return "available"
 
 
@@ -122,7 +122,7 @@ def _check_custom(checked: tuple[LiveNode, Any, bool]) -> None:
     except RuntimeError as error:
         # A saved output can only be unpacked through its node, which unpacks all of them and so
         # would run their hooks.
-        if "modified by an inplace" in str(error):
+        if "modified" in str(error):
             raise
         if not hooked:
             _ = node.saved_tensors

@@ -1,4 +1,4 @@
-"""Random programs for the tests: instructions that hypothesis draws, and what runs them.
+"""Programs for the tests: one example, and random ones made of instructions.
 
 An instruction that does not fit the tensors at hand does something near it, or nothing, so that
 every list of instructions is a program and shorter ones are programs too.
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["LEAVES", "Instruction", "Result", "instructions", "run_program"]
+__all__ = ["LEAVES", "Instruction", "Result", "example_program", "instructions", "run_program"]
 
 
 class Instruction(NamedTuple):
@@ -33,6 +33,18 @@ class Result(NamedTuple):
 
 
 LEAVES = {"matrix": (2, 3), "other": (2, 3), "vector": (3,), "unused": (4,)}
+
+
+def example_program() -> tuple[Tensor, dict[str, Tensor]]:
+    """A loss with views, a change in place, several outputs and kept tensors."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 4)
+    x = torch.randn(5, 3, requires_grad=True)
+    y = model(x)
+    y[0] *= 2
+    first, second = y.tanh().split(2, dim=1)
+    values, _ = (first * second).max(dim=1)
+    return values.exp().sum(), {"x": x, **dict(model.named_parameters())}
 
 
 class SinAndProduct(torch.autograd.Function):

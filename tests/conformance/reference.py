@@ -21,7 +21,6 @@ __all__ = [
     "bits",
     "pair_with_live",
     "received_in_backward",
-    "without_sequence_nrs",
 ]
 
 LiveNode = Any
@@ -260,14 +259,3 @@ def received_in_backward(live: Sequence[LiveNode]) -> tuple[dict[int, list[Any]]
         return hook
 
     return received, [node.register_prehook(note(id)) for id, node in enumerate(live)]
-
-
-# -- comparing graphs --------------------------------------------------------------------------
-
-
-def without_sequence_nrs(graph: Graph) -> tuple[object, ...]:
-    """All of a graph but its sequence numbers, which count up from program to program."""
-    from dataclasses import replace
-
-    nodes = [replace(node, sequence_nr=None) for node in graph.nodes]
-    return nodes, list(graph.edges), graph.roots, graph.notes, graph.storages

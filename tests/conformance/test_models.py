@@ -233,7 +233,7 @@ def test_capture_inside_a_compiled_function() -> None:
 def test_scripted() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", DeprecationWarning)
-        program = torch.jit.script(residual)  # type: ignore[no-untyped-call]
+        program = torch.jit.script(residual)
 
     def build() -> tuple[Tensor, Mapping[str, Tensor]]:
         leaves = {"x": torch.randn(3, requires_grad=True), "y": torch.ones(3, requires_grad=True)}

@@ -165,6 +165,24 @@ def test_view_whose_base_was_changed() -> None:
     assert [note.path for note in graph.notes] == ["[1]"]
 
 
+def test_saved_view_whose_base_was_changed() -> None:
+    # Torch has a message of its own for this one.
+    weight = torch.ones(2, 3, requires_grad=True)
+    first, second = weight.unbind(0)
+    product = first * second.exp()
+    with torch.no_grad():
+        weight.mul_(2)
+    graph = ia.capture(product)
+    found = {(node.name, s.name): s.state for node in graph.nodes for s in node.saved}
+    assert found == {
+        ("MulBackward0", "self"): "modified",
+        ("MulBackward0", "other"): "available",
+        ("ExpBackward0", "result"): "available",
+    }
+    with pytest.raises(RuntimeError, match="modified inplace"):
+        product.sum().backward()
+
+
 def test_programs_reach_what_they_are_meant_to_reach() -> None:
     """The strategy makes the regimes that the other tests rely on, or they would test nothing."""
     names: set[str] = set()

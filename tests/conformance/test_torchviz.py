@@ -71,7 +71,8 @@ class Square(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return grads[0] * (2 * x)
+        factor: Tensor = 2 * x
+        return grads[0] * factor
 
 
 class WithCustom(nn.Module):
