@@ -11,7 +11,7 @@ from ..graph.graph import Graph
 from ..graph.records import Root, Truncation
 from .describe import describe_nodes
 from .parameters import collect_names
-from .private_torch import torch_function_disabled
+from .private_torch import not_compiled, unobserved
 from .roots import find_roots
 from .saved import SavedTensorReader
 from .tensor_meta import TensorMetaCache
@@ -20,6 +20,7 @@ from .walk import walk_graph
 __all__ = ["capture"]
 
 
+@not_compiled
 def capture(
     outputs: Any,
     *,
@@ -58,7 +59,7 @@ def capture(
         ['MulBackward0', 'DotBackward0', 'AccumulateGrad']
     """
     _check_max_nodes(max_nodes)
-    with torch_function_disabled():
+    with unobserved():
         metas = TensorMetaCache()
         names = collect_names(params)
         live_roots, notes = find_roots(outputs, metas)

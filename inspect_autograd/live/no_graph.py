@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["explain_no_graph"]
+__all__ = ["explain_no_graph", "explain_spoiled_view"]
 
 
 def explain_no_graph(tensor: torch.Tensor) -> str:
@@ -13,6 +13,9 @@ def explain_no_graph(tensor: torch.Tensor) -> str:
     What leaves no mark on the tensor (`detach()`, `no_grad`, `torch.tensor(...)` around an old
     value all give the same tensor) is named as a possibility, not as a fact.
     """
+    spoiled = explain_spoiled_view(tensor)
+    if spoiled is not None:
+        return spoiled
     if tensor.is_inference():
         return "it was made under torch.inference_mode(), where nothing is recorded"
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):
@@ -28,3 +31,12 @@ def explain_no_graph(tensor: torch.Tensor) -> str:
     if not torch.is_grad_enabled():
         reason += "; gradients are disabled right here, so anything computed here has no graph"
     return reason
+
+
+def explain_spoiled_view(tensor: torch.Tensor) -> str | None:
+    """Why torch refuses to give the `grad_fn` of a view; None if it does not refuse."""
+    try:
+        _ = tensor.grad_fn
+    except RuntimeError as error:
+        return f"torch refuses its graph: {str(error).partition('. ')[0]}"
+    return None

@@ -13,17 +13,24 @@ __all__ = ["find_orders"]
 
 # The derivative of a derivative formula is named after it: SigmoidBackwardBackward0,
 # ConvolutionBackwardBackward0, NativeLayerNormDoubleBackward0.
-_SECOND = re.compile(r"BackwardBackward|DoubleBackward")
+_SECOND = re.compile(r"(?:Backward|Double)Backward")
 
 
 def find_orders(live: LiveGraph, names: Sequence[str]) -> dict[int, int]:
     """Derivative orders by node id, only for the nodes where it is known.
 
-    Two things tell: a name that holds `BackwardBackward` or `DoubleBackward` (order 2 at least),
-    and, for a graph made under anomaly mode, the node that ran when this one was made. Torch
-    keeps no other trace; a `MulBackward0` made by a backward pass looks like any other.
+    Two things tell. A node such as `SigmoidBackwardBackward0` has order 2 at least where its
+    graph holds a `SigmoidBackward0` too; alone, it may come from a forward pass that called the
+    derivative formula itself, as `istft` does. And in a graph made under anomaly mode, every node
+    knows which one ran when it was made. Torch keeps no other trace: a `MulBackward0` made by a
+    backward pass looks like any other.
     """
-    second = {name for name in set(names) if _SECOND.search(name)}
+    present = set(names)
+    second = {
+        name
+        for name in present
+        if _SECOND.search(name) and _SECOND.sub("Backward", name, count=1) in present
+    }
     orders = {id: 2 for id, name in enumerate(names) if name in second} if second else {}
     if _made_under_anomaly_mode(live):
         for id, node in enumerate(live.nodes):

@@ -6,12 +6,15 @@ it. Nothing else in the package may use a torch name that starts with an undersc
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from functools import wraps
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 __all__ = [
     "ANOMALY_PARENT",
@@ -19,15 +22,20 @@ __all__ = [
     "NO_SEQUENCE_NR",
     "LiveNode",
     "SavedAccess",
+    "accumulate_grad_of",
     "inner_tensors",
     "input_metadata",
+    "not_compiled",
     "peek_saved",
     "raw_saved_tensors",
     "saved_accesses",
     "sequence_nrs",
     "storage_key_and_bytes",
-    "torch_function_disabled",
+    "unobserved",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LiveNode = Any
 """A `grad_fn`. `torch.autograd.graph.Node` is not a base of the nodes of C++ extensions."""
@@ -164,9 +172,42 @@ def inner_tensors(tensor: torch.Tensor) -> list[torch.Tensor]:
     return []
 
 
-def torch_function_disabled() -> AbstractContextManager[Any]:
-    """No `__torch_function__` of a subclass or mode runs inside (1.7 and newer).
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """Nothing of the user's watches what happens inside.
 
-    Reading `.shape` of a subclass would otherwise run the user's code.
+    No `__torch_function__` runs (`DisableTorchFunction`, 1.7 and newer): reading `.shape` of a
+    subclass would otherwise run the user's code. No dispatch mode sees the few operators that
+    describing needs (`_disable_current_modes`, 2.0 and newer).
     """
-    return torch._C.DisableTorchFunction()
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
+        yield
+
+
+def not_compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep `torch.compile` away from a function that is called inside a compiled one.
+
+    `torch.compiler.disable` does that, but imports the whole compiler, which takes seconds; so it
+    is used only where the compiler (`torch._dynamo`, 2.0 and newer) is there anyway.
+    """
+    disabled: list[Callable[P, R]] = []
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "torch._dynamo" not in sys.modules:
+            return function(*args, **kwargs)
+        if not disabled:
+            disabled.append(torch.compiler.disable(function))
+        return disabled[0](*args, **kwargs)
+
+    return call
+
+
+def accumulate_grad_of(leaf: torch.Tensor) -> torch.autograd.graph.GradientEdge:
+    """The node that accumulates the gradient of a leaf.
+
+    `get_gradient_edge` finds it by making a view of the leaf, which under inference mode would
+    have no graph.
+    """
+    with torch.inference_mode(False):
+        return torch.autograd.graph.get_gradient_edge(leaf)

@@ -11,9 +11,9 @@ import torch
 from ..errors import ArgumentTypeError, NoGraphError
 from ..graph.records import Note
 from ..graph.tensor_meta import TensorMeta
-from .no_graph import explain_no_graph
+from .no_graph import explain_no_graph, explain_spoiled_view
 from .node_types import is_node
-from .private_torch import LiveNode
+from .private_torch import LiveNode, accumulate_grad_of
 from .tensor_meta import TensorMetaCache
 
 __all__ = ["LiveRoot", "find_roots"]
@@ -61,10 +61,12 @@ def find_roots(outputs: Any, metas: TensorMetaCache) -> tuple[list[LiveRoot], li
 
 def _to_root(path: str, value: Any, metas: TensorMetaCache) -> LiveRoot | None:
     if isinstance(value, torch.Tensor):
+        if explain_spoiled_view(value) is not None:
+            return None
         if value.grad_fn is not None:
             return LiveRoot(path, value.grad_fn, value.output_nr, metas.describe(value))
         if value.requires_grad and value.is_leaf and not value.is_inference():
-            edge = torch.autograd.graph.get_gradient_edge(value)
+            edge = accumulate_grad_of(value)
             return LiveRoot(path, edge.node, edge.output_nr, metas.describe(value))
         return None
     if isinstance(value, torch.autograd.graph.GradientEdge):

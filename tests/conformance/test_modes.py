@@ -53,28 +53,21 @@ def test_modes_do_not_see_it(make_mode: Callable[[], CountsFunctions | CountsOpe
     assert_saved_state(graph, assert_equals_live_graph(graph, [loss], leaves))
 
 
+def leaf() -> Tensor:
+    return torch.ones(2, requires_grad=True)
+
+
 def sparse_program() -> Tensor:
     sparse = torch.eye(3).to_sparse().requires_grad_()
     product: Tensor = torch.sparse.mm(sparse, torch.ones(3, 1))
     return product.exp().sum()
 
 
-@pytest.mark.parametrize(
-    ("make_mode", "make"),
-    [
-        (CountsFunctions, sparse_program),
-        (CountsFunctions, lambda: torch.ones(2, requires_grad=True)),
-        pytest.param(
-            *(CountsOperators, sparse_program),
-            marks=pytest.mark.xfail(reason="_indices() and _values() are operators"),
-        ),
-        pytest.param(
-            *(CountsOperators, lambda: torch.ones(2, requires_grad=True)),
-            marks=pytest.mark.xfail(reason="a leaf gives its node by making a view of it"),
-        ),
-    ],
-)
-def test_modes_do_not_see_more_than_a_plain_tensor(
+# A leaf gives its node only by making a view of it, and the parts of a sparse tensor are read by
+# operators.
+@pytest.mark.parametrize("make", [leaf, sparse_program])
+@pytest.mark.parametrize("make_mode", [CountsFunctions, CountsOperators])
+def test_modes_do_not_see_how_leaves_and_sparse_tensors_are_read(
     make_mode: Callable[[], CountsFunctions | CountsOperators], make: Callable[[], Tensor]
 ) -> None:
     tensor = make()

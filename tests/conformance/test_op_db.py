@@ -45,13 +45,6 @@ NO_SECOND_DERIVATIVE = {
     "nn.functional.linear_cross_entropy.chunked_none": "op_db says it has one, but it raises",
 }
 
-FORWARD_USES_BACKWARD_FORMULA = [
-    "istft",
-    "max_pool2d_with_indices_backward",
-    "native_dropout_backward",
-]
-"""Their forward pass makes nodes that are named like those of a second derivative."""
-
 DTYPES = (torch.float64, torch.complex128, torch.float32)
 
 
@@ -234,8 +227,8 @@ def test_capture_runs_no_hook(op: Any) -> None:
 def test_double_backward(op: Any) -> None:
     for program, outputs in runs(op):
         first = capture(program, outputs)
-        if op.full_name not in FORWARD_USES_BACKWARD_FORMULA:
-            assert {node.order for node in first.nodes} == {None}
+        # Not so easy: the forward pass of istft, for one, makes an UnfoldBackwardBackward0.
+        assert {node.order for node in first.nodes} <= {None, 1}
         forward = set(assert_equals_live_graph(first, outputs, program.leaves))
         found = gradients_with_graph(program, outputs)
         if found:
@@ -255,13 +248,6 @@ def gradients_with_graph(program: Program, outputs: list[torch.Tensor]) -> list[
             torch.autograd.grad(outputs, leaves, weights, create_graph=True, allow_unused=True)
         )
     return [g for g in gradients if g is not None and g.requires_grad]
-
-
-@pytest.mark.xfail(reason="the order is told from the name alone")
-@pytest.mark.parametrize("name", FORWARD_USES_BACKWARD_FORMULA)
-def test_order_of_a_backward_formula_in_the_forward_pass(name: str) -> None:
-    for program, outputs in runs(OPERATORS[name]):
-        assert {node.order for node in capture(program, outputs).nodes} <= {None, 1}
 
 
 def test_enough_is_covered() -> None:

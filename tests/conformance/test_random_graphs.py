@@ -150,7 +150,6 @@ def test_save_and_load(program: list[Instruction], picks: list[int]) -> None:
     assert list(loaded.edges) == list(graph.edges)
 
 
-@pytest.mark.xfail(reason="the error is torch's own", raises=RuntimeError)
 def test_view_whose_base_was_changed() -> None:
     weight = torch.ones(2, 3, requires_grad=True)
     first, second = weight.unbind(0)
