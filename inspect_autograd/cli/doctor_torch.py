@@ -56,7 +56,7 @@ def _check_capture() -> Check:
 
 PRIVATE_NAMES = {
     "node._sequence_nr": "the order in which nodes were made is not known",
-    "node._input_metadata": "the shapes that nodes receive are not known",
+    "node._input_metadata": "capture() fails",
     "node._saved_self": "saved tensors and attributes are not shown",
     "node._raw_saved_self": "saved tensors are shown as if they were attributes",
     "node._raw_saved_self.unpack_hook": "what a pack hook returned may be taken for the tensor",
@@ -68,6 +68,8 @@ PRIVATE_NAMES = {
     "torch.Tensor._indices": "the memory of sparse tensors is not counted",
     "torch.Tensor._values": "the memory of sparse tensors is not counted",
     "torch._C.DisableTorchFunction": "capture() fails",
+    "torch.utils._python_dispatch._disable_current_modes": "capture() fails",
+    "torch._C._functorch": "why a tensor inside vmap has no graph is not said",
 }
 """Names without a promise that `live.private_torch` relies on, and what happens without them."""
 

@@ -67,7 +67,8 @@ class SavedTensor:
             storage; `Graph.saved_bytes` counts each storage once.
         storage: Index in `Graph.storages`; None if freed, packed, or without a storage.
         state: `available`; `packed` by a pack hook (checkpointing, `saved_tensors_hooks`), so
-            that looking would run its unpack hook; `freed` by a backward pass; `modified` in
+            that looking would run its unpack hook; `freed` by a backward pass (a custom
+            Function then shows one entry, whatever it had saved); `modified` in
             place since it was saved, so that backward will refuse it.
         alias: Names of the parameter, buffer or input (of `params`) whose memory it is.
     """
@@ -132,7 +133,8 @@ class Node:
             `torch.autograd.Function`), `cpp-custom` (one of a C++ extension), `compiled`
             (`torch.compile`), or `fold`.
         sequence_nr: Order of creation within its thread; the engine runs higher numbers first.
-            None for leaves, which have none, and for folds.
+            None for what has none: leaves, folds, and the placeholder of a derivative that torch
+            lacks (`NotImplemented`).
         receives: What gradient the node receives per output slot of its forward function. None
             for a slot that never receives one.
         input_slots: Length of `next_functions`: one slot per forward input that is a tensor.

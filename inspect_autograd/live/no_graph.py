@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .private_torch import is_functorch_wrapper
+
 __all__ = ["explain_no_graph", "explain_spoiled_view"]
 
 
@@ -16,6 +18,11 @@ def explain_no_graph(tensor: torch.Tensor) -> str:
     spoiled = explain_spoiled_view(tensor)
     if spoiled is not None:
         return spoiled
+    if is_functorch_wrapper(tensor):
+        return (
+            "it is inside a function transform (torch.func.grad, vmap), which computes with "
+            "wrappers of its own; capture what the transform returns"
+        )
     if tensor.is_inference():
         return "it was made under torch.inference_mode(), where nothing is recorded"
     if not (tensor.dtype.is_floating_point or tensor.dtype.is_complex):

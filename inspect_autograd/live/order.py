@@ -19,19 +19,18 @@ _SECOND = re.compile(r"(?:Backward|Double)Backward")
 def find_orders(live: LiveGraph, names: Sequence[str]) -> dict[int, int]:
     """Derivative orders by node id, only for the nodes where it is known.
 
-    Two things tell. A node such as `SigmoidBackwardBackward0` has order 2 at least where its
-    graph holds a `SigmoidBackward0` too; alone, it may come from a forward pass that called the
-    derivative formula itself, as `istft` does. And in a graph made under anomaly mode, every node
-    knows which one ran when it was made. Torch keeps no other trace: a `MulBackward0` made by a
-    backward pass looks like any other.
+    Two things tell. A `SigmoidBackwardBackward0` with an edge to a `SigmoidBackward0` was made
+    when that one ran, and has order 2 at least; the name alone proves nothing, as a forward pass
+    may call a derivative formula itself (`istft` does). And in a graph made under anomaly mode,
+    every node knows which one ran when it was made. Torch keeps no other trace: a `MulBackward0`
+    made by a backward pass looks like any other.
     """
-    present = set(names)
-    second = {
-        name
-        for name in present
-        if _SECOND.search(name) and _SECOND.sub("Backward", name, count=1) in present
-    }
-    orders = {id: 2 for id, name in enumerate(names) if name in second} if second else {}
+    orders: dict[int, int] = {}
+    if any(map(_SECOND.search, set(names))):
+        for source, target in zip(live.edges.sources, live.edges.targets, strict=True):
+            name = names[source]
+            if _SECOND.search(name) and names[target] == _SECOND.sub("Backward", name, count=1):
+                orders[source] = 2
     if _made_under_anomaly_mode(live):
         for id, node in enumerate(live.nodes):
             if live.sequence_nrs[id] != NO_SEQUENCE_NR:

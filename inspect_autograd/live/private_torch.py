@@ -25,6 +25,7 @@ __all__ = [
     "accumulate_grad_of",
     "inner_tensors",
     "input_metadata",
+    "is_functorch_wrapper",
     "not_compiled",
     "peek_saved",
     "raw_saved_tensors",
@@ -211,3 +212,13 @@ def accumulate_grad_of(leaf: torch.Tensor) -> torch.autograd.graph.GradientEdge:
     """
     with torch.inference_mode(False):
         return torch.autograd.graph.get_gradient_edge(leaf)
+
+
+def is_functorch_wrapper(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is the wrapper that a function transform works with.
+
+    `is_functorch_wrapped_tensor` (2.1 and newer); without it, the answer is no.
+    """
+    functorch = getattr(torch._C, "_functorch", None)
+    check = getattr(functorch, "is_functorch_wrapped_tensor", None)
+    return check is not None and bool(check(tensor))

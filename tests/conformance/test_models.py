@@ -237,7 +237,7 @@ def test_capture_inside_a_compiled_function() -> None:
 
 def test_scripted() -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", ".*torch.jit.script.* is deprecated")
         program = torch.jit.script(residual)
 
     def build() -> tuple[Tensor, Mapping[str, Tensor]]:

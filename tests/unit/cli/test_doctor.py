@@ -87,7 +87,8 @@ def test_every_private_name_is_looked_for() -> None:
     used |= {f"{prefix}self" for prefix in re.findall(r'PREFIX = "(_\w+_)"', text)}
     assert {"_sequence_nr", "_raw_saved_self"} <= used
     parts = {part for name in doctor_torch.PRIVATE_NAMES for part in name.split(".")}
-    assert used - parts == set()
+    # Of the compiler it is only asked whether it has been imported.
+    assert used - parts == {"_dynamo"}
 
 
 def test_a_private_name_that_is_gone_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

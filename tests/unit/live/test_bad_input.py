@@ -48,6 +48,16 @@ def test_a_tensor_without_a_graph_says_why(
     assert "requires_grad=True" in caught.value.remedy
 
 
+def test_inside_a_function_transform() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x.sin()
+        with pytest.raises(NoGraphError, match="inside a function transform"):
+            ia.capture(y)
+        return y
+
+    torch.func.vmap(function)(torch.ones(2, 3))
+
+
 def test_disabled_gradients_are_mentioned() -> None:
     with torch.no_grad(), pytest.raises(NoGraphError, match="disabled right here"):
         ia.capture(torch.ones(3, requires_grad=True) * 2)
