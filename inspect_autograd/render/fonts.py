@@ -6,7 +6,9 @@ finds nothing. Then a font that comes as a Python package is used.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from functools import lru_cache
@@ -38,18 +40,28 @@ def packaged_font_environment() -> dict[str, str]:
     folder = _font_folder()
     if folder is None:
         return {}
-    cache = Path(tempfile.gettempdir()) / "inspect_autograd-fontconfig"
-    configuration = (
+    own = _own_folder()
+    file = own / "fonts.conf"
+    file.write_text(
         '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>\n'
         f"  <dir>{escape(str(folder))}</dir>\n"
-        f"  <cachedir>{escape(str(cache))}</cachedir>\n"
-        "</fontconfig>\n"
+        f"  <cachedir>{escape(str(own / 'cache'))}</cachedir>\n"
+        "</fontconfig>\n",
+        encoding="utf-8",
     )
-    with tempfile.NamedTemporaryFile(
-        "w", suffix=".conf", prefix="inspect_autograd-fonts-", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(configuration)
-    return {"FONTCONFIG_FILE": file.name}
+    return {"FONTCONFIG_FILE": str(file)}
+
+
+def _own_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="inspect_autograd-fonts-")
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # A forked child must not take it from its parent.
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return Path(folder)
 
 
 def _font_folder() -> Path | None:
