@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..graph.atomic_write import check_target
-from ..render.picture import FORMATS
-from ..render.picture import render as draw
-from ..render.view import choose_view, count_boxes
+from ..render.picture import FORMATS, render_view
+from ..render.view import ViewName, choose_view, count_boxes
 from .result import Result, Say, UsageError
 from .target import add_target_arguments, load_target
 
 __all__ = ["add_arguments", "run"]
 
-VIEWS = ("auto", "full", "chain", "scope", "repeat", "band")
 SUFFIXES = (*FORMATS, ".json")
 
 DESCRIPTION = """\
@@ -55,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where to; the suffix chooses the format: {' '.join(SUFFIXES)}",
     )
     parser.add_argument(
-        "--view", choices=VIEWS, default="auto", help="what to fold (%(default)s by default)"
+        "--view",
+        choices=get_args(ViewName),
+        default="auto",
+        help="what to fold (%(default)s by default)",
     )
     parser.add_argument(
         "--saved", action="store_true", help="also draw the tensors that nodes keep for backward"
@@ -87,10 +88,9 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     shown = choose_view(graph, options.view, show_saved=options.saved)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        path = draw(
-            graph,
+        path = render_view(
+            shown,
             options.out,
-            view=options.view,
             show_saved=options.saved,
             show_attributes=options.attributes,
             title=options.title,

@@ -13,9 +13,9 @@ from ..graph.graph import Graph
 from .dot import DotOptions, to_dot
 from .layout import LEGIBLE_DPI, lay_out
 from .text import render_document
-from .view import ViewName, choose_view, count_boxes
+from .view import View, ViewName, choose_view, count_boxes
 
-__all__ = ["FORMATS", "draw_svg", "render"]
+__all__ = ["FORMATS", "draw_svg", "render", "render_view"]
 
 FORMATS = {
     ".png": "png",
@@ -38,14 +38,29 @@ def render(
     timeout: float = 30.0,
 ) -> Path:
     """Draw a graph into a file; see `Graph.render`."""
-    target, output_format = _check_path(path)
-    _check_timeout(timeout)
-    if title is not None and not isinstance(title, str):
-        raise ArgumentTypeError(
-            f"title is {title!r} of type {type(title).__name__}; expected a string or None",
-            remedy="Give the text that is to stand above the picture.",
-        )
+    _check_options(path, title, timeout)  # Before the folding, which may take seconds.
     shown = choose_view(graph, view, show_saved=show_saved)
+    return render_view(
+        shown,
+        path,
+        show_saved=show_saved,
+        show_attributes=show_attributes,
+        title=title,
+        timeout=timeout,
+    )
+
+
+def render_view(
+    shown: View,
+    path: str | os.PathLike[str],
+    *,
+    show_saved: bool = False,
+    show_attributes: bool = False,
+    title: str | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """Draw what `choose_view` chose into a file; the options are those of `Graph.render`."""
+    target, output_format = _check_options(path, title, timeout)
     if output_format == "txt":
         return write_atomically(
             target, _encode(render_document(shown.graph, shown.captions, title))
@@ -75,6 +90,18 @@ def draw_svg(graph: Graph, *, timeout: float) -> str:
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8")
+
+
+def _check_options(path: object, title: object, timeout: object) -> tuple[Path, str]:
+    """Where to write, and in which format; refuses what cannot be."""
+    target, output_format = _check_path(path)
+    _check_timeout(timeout)
+    if title is not None and not isinstance(title, str):
+        raise ArgumentTypeError(
+            f"title is {title!r} of type {type(title).__name__}; expected a string or None",
+            remedy="Give the text that is to stand above the picture.",
+        )
+    return target, output_format
 
 
 def _check_path(path: object) -> tuple[Path, str]:
@@ -112,5 +139,5 @@ def _warn_of_resolution(target: Path, dpi: float) -> None:
     warnings.warn(
         f"{target.name} would be too large for a PNG, so it was drawn at {dpi:g} dots per inch, "
         "at which small print cannot be read. Use .svg or .pdf, or view='auto' for fewer boxes.",
-        stacklevel=4,
+        stacklevel=5,
     )
