@@ -124,7 +124,8 @@ def test_in_a_thread_with_a_small_stack(stack_kib: int) -> None:
         # Alive when the interpreter ends, in a global.
         "tensor = chain(300_000); graph = ia.capture(tensor)",
         # Dropped right before the end: the freeing goes on while the interpreter goes down.
-        "tensor = chain(300_000); ia.capture(tensor); del tensor",
+        # So many nodes that it cannot be over by then.
+        "tensor = chain(1_000_000); ia.capture(tensor); del tensor",
         # After a completed backward.
         "y = chain(300_000); ia.capture(y); y.sum().backward(); del y; drain()",
         # Held in the middle: both halves are freed one after the other.
@@ -167,13 +168,18 @@ def test_the_process_survives(body: str) -> None:
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the platform has no fork")
 def test_the_process_survives_a_fork() -> None:
     output = run("""
-        import os
+        import os, time
+        from inspect_autograd.live.stepping_stones import _drain
         y = chain(100_000)
         ia.capture(y)
         child = os.fork()
         if child == 0:
+            # Not drain(), which would start the thread: it has to be there by itself.
+            before, deadline = _drain.released, time.monotonic() + 20
             del y
-            os._exit(0 if drain(30) else 1)
+            while _drain.released == before and time.monotonic() < deadline:
+                time.sleep(0.01)
+            os._exit(0 if _drain.released > before else 1)
         print(os.waitpid(child, 0)[1])
         del y
         print(drain())

@@ -93,6 +93,11 @@ def test_two_parameters_in_one_storage_keep_their_own_names() -> None:
     b = flat[4:].requires_grad_()
     graph = ia.capture((a.exp().sum() + b.sum()), params={"a": flat[:4], "b": flat[4:]})
     assert [leaf.label for leaf in graph.leaves()] == ["b", "a"]
+    product = ia.capture(a * b[:4], params={"a": flat[:4], "b": flat[4:]}).nodes[0]
+    assert {tensor.name: tensor.alias for tensor in product.saved} == {
+        "other": ("b",),
+        "self": ("a",),
+    }
 
 
 def test_tied_parameters_show_all_their_names() -> None:
