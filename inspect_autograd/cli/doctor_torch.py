@@ -70,6 +70,16 @@ PRIVATE_NAMES = {
     "torch._C.DisableTorchFunction": "capture() fails",
     "torch.utils._python_dispatch._disable_current_modes": "capture() fails",
     "torch._C._functorch": "why a tensor inside vmap has no graph is not said",
+    "torch._C._current_graph_task_id": "trace() fails",
+    "torch._C._current_autograd_node": "why a node makes NaN or Inf is not said",
+    "torch._C._len_torch_dispatch_stack": "trace() fails",
+    "torch._C._len_torch_function_stack": "trace() fails",
+    "torch.autograd._engine_run_backward": "trace() fails",
+    "torch.autograd._get_sequence_nr": "second-order nodes are not told apart",
+    "torch.utils._python_dispatch.TorchDispatchMode": "capture() fails",
+    "torch.autograd.function._SingleLevelFunction": "check_vjp() fails where a function is given",
+    "torch.autograd.Function._backward_cls._forward_cls": "check_vjp() fails for custom Functions",
+    "torch.ops.aten.mul.Tensor._schema": "check_vjp() fails where a function is given",
 }
 """Names without a promise that `live.private_torch` relies on, and what happens without them."""
 

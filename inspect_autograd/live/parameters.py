@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -46,6 +46,15 @@ class TensorNames:
                 return names
         places.append((start, stop, []))
         return places[-1][2]
+
+    def items(self) -> Iterator[tuple[tuple[str, ...], torch.Tensor]]:
+        """Every named tensor once with all its names, in the order in which they were named."""
+        seen: set[int] = set()
+        for tensor in self._held:
+            names = self._by_identity[id(tensor)]
+            if id(names) not in seen:  # Tied tensors have one list of names.
+                seen.add(id(names))
+                yield tuple(names), tensor
 
     def of_leaf(self, tensor: torch.Tensor) -> tuple[str, ...]:
         """All names of a leaf: those of the tensor itself, else those of exactly its place."""

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode as OperatorMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 __all__ = [
@@ -21,18 +22,32 @@ __all__ = [
     "ANOMALY_TRACEBACK",
     "NO_SEQUENCE_NR",
     "LiveNode",
+    "OperatorMode",
     "SavedAccess",
     "accumulate_grad_of",
+    "are_modes_active",
+    "argument_names",
+    "current_graph_task",
+    "current_node",
+    "engine_entry",
+    "forward_class",
+    "function_base",
+    "has_dispatch",
     "inner_tensors",
     "input_metadata",
     "is_functorch_wrapper",
+    "is_in_function_transform",
+    "next_sequence_nr",
     "not_compiled",
     "peek_saved",
+    "plain_engine_entry",
     "raw_saved_tensors",
     "saved_accesses",
     "sequence_nrs",
+    "set_engine_entry",
     "storage_key_and_bytes",
     "unobserved",
+    "version_of",
 ]
 
 P = ParamSpec("P")
@@ -222,3 +237,101 @@ def is_functorch_wrapper(tensor: torch.Tensor) -> bool:
     functorch = getattr(torch._C, "_functorch", None)
     check = getattr(functorch, "is_functorch_wrapped_tensor", None)
     return check is not None and bool(check(tensor))
+
+
+# -- the running engine ----------------------------------------------------------------------------
+
+version_of: Callable[[torch.Tensor], int] = attrgetter("_version")
+"""How often a tensor was written in place (0.4 and newer); raises for an inference tensor."""
+
+current_graph_task: Callable[[], int] = torch._C._current_graph_task_id
+"""The number of the backward pass that runs in this thread, -1 outside of any (2.1 and newer)."""
+
+
+def current_node() -> LiveNode | None:
+    """The node that runs in this thread (`_current_autograd_node`, 2.1 and newer).
+
+    None outside of a backward pass, and where torch lacks the function; then what a node saved is
+    not looked at when it makes NaN or Inf, and a reentrant pass does not know who called it.
+    """
+    find: Callable[[], LiveNode | None] = getattr(
+        torch._C, "_current_autograd_node", lambda: None
+    )
+    return find()
+
+
+def next_sequence_nr() -> int:
+    """The sequence number that the next node made in this thread gets (2.1 and newer)."""
+    number: int = torch.autograd._get_sequence_nr()
+    return number
+
+
+def engine_entry() -> Callable[..., Any]:
+    """The function through which `backward` and `grad` of torch.autograd call the engine.
+
+    `torch.autograd._engine_run_backward(outputs, gradients, retain_graph, create_graph, inputs,
+    ..., accumulate_grad=...)`, 2.1 and newer. Both look it up by this name at every call.
+    """
+    entry: Callable[..., Any] = torch.autograd._engine_run_backward
+    return entry
+
+
+def plain_engine_entry() -> Callable[..., Any]:
+    """The same function under the name where torch defines it (`torch.autograd.graph`)."""
+    entry: Callable[..., Any] = torch.autograd.graph._engine_run_backward
+    return entry
+
+
+def set_engine_entry(entry: Callable[..., Any]) -> None:
+    """Put another function in its place."""
+    torch.autograd._engine_run_backward = entry
+
+
+def are_modes_active() -> bool:
+    """Whether a function mode or a dispatch mode would see what is called now.
+
+    `_len_torch_dispatch_stack` and `_len_torch_function_stack`, 2.1 and newer.
+    """
+    return bool(torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack())
+
+
+def is_in_function_transform() -> bool:
+    """Whether a function transform (`torch.func`) runs in this thread.
+
+    `peek_interpreter_stack`, 2.0 and newer; without it, the answer is no.
+    """
+    functorch = getattr(torch._C, "_functorch", None)
+    peek = getattr(functorch, "peek_interpreter_stack", None)
+    return peek is not None and peek() is not None
+
+
+def has_dispatch(tensor_type: type) -> bool:
+    """Whether a tensor class handles operators itself (`__torch_dispatch__`).
+
+    The default is `_disabled_torch_dispatch_impl` (1.11 and newer).
+    """
+    default = torch.Tensor.__torch_dispatch__
+    return getattr(tensor_type, "__torch_dispatch__", default) is not default
+
+
+# -- calls of the forward pass ---------------------------------------------------------------------
+# OperatorMode is `torch.utils._python_dispatch.TorchDispatchMode` (1.13 and newer): it sees each
+# operator below autograd, when the node of the operator has already been made.
+
+
+def function_base() -> Any:
+    """The class that `torch.autograd.Function.apply` goes on to (`_SingleLevelFunction`, 2.0).
+
+    `apply = MyFunction.apply` keeps the `apply` of that moment, but looks this one up at each call.
+    """
+    return torch.autograd.function._SingleLevelFunction
+
+
+def forward_class(node: LiveNode) -> Any:
+    """The user's class of the node of a custom Function (`_forward_cls`, 1.10 and newer)."""
+    return node._forward_cls
+
+
+def argument_names(operator: Any) -> list[str]:
+    """Names of the arguments of an operator, from its `_schema` (1.8 and newer)."""
+    return [argument.name for argument in operator._schema.arguments]

@@ -1,0 +1,209 @@
+"""What a trace tells while it runs: lines of JSON in a file, and messages to `logging`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from typing import IO, Any
+
+from ...errors import ArgumentError, ArgumentTypeError
+from ...events.log_lines import (
+    encode_edit,
+    encode_event,
+    encode_evidence,
+    encode_graph_line,
+    encode_header,
+    encode_note,
+    encode_outcome,
+    encode_parameters,
+    encode_pass,
+    encode_threads,
+)
+from ...events.records import (
+    Environment,
+    Event,
+    StatsLevel,
+    TensorStats,
+    TracedParameter,
+)
+from ...events.table import NO_GRADIENT
+from ...events.trace import TraceData
+from ...graph.atomic_write import check_target
+from ...graph.graph import Graph
+from .assemble import RowReader, Unmeasured
+from .gradient_stats import GradientStats
+from .passes import OpenPass, PassBook
+
+__all__ = ["LOGGER", "LiveLog", "open_log"]
+
+Gradients = tuple[TensorStats | None, ...]
+
+LOGGER = logging.getLogger("inspect_autograd.trace")
+
+
+def open_log(path: Any) -> IO[str] | None:
+    """Open the file of a log; an existing one is replaced.
+
+    Raises:
+        ArgumentTypeError: `path` is no path.
+        ArgumentError: It cannot be written.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise ArgumentTypeError(
+            f"log is {path!r} of type {type(path).__name__}; expected a string or a Path",
+            remedy='Give a file name such as "trace.jsonl".',
+        )
+    target = check_target(path)
+    try:
+        return target.open("w", encoding="utf-8", errors="surrogatepass", newline="\n")
+    except OSError as error:
+        raise ArgumentError(
+            f"log is {str(target)!r}, which cannot be written: {error.strerror or error}",
+            remedy="Give a path that you may write to, on a disk with free space.",
+        ) from error
+
+
+class LiveLog:
+    """Tells of each event as it happens.
+
+    Every line is handed to the operating system at once, so that it is there even if the process
+    is killed right after. Numbers that are still on an accelerator are not waited for; such lines
+    say so.
+
+    Args:
+        file: Where the lines of JSON go; None for messages to `logging` only.
+        passes: Knows the passes.
+        stats: What was measured; None at `stats="meta"`.
+        begin_ns: Value of the clock that counts as 0.
+    """
+
+    def __init__(
+        self, file: IO[str] | None, passes: PassBook, stats: GradientStats | None, begin_ns: int
+    ) -> None:
+        self._file = file
+        self._passes = passes
+        self._stats = None if stats is None else stats.stats
+        self._begin_ns = begin_ns
+        self._graph: Graph | None = None
+        self._count = 0
+        self._names: Sequence[str] = ()
+        self._labels: dict[int, str] = {}
+        self._threads: dict[int, int] = {}
+
+    @classmethod
+    def open(
+        cls,
+        file: IO[str] | None,
+        passes: PassBook,
+        stats: GradientStats | None,
+        begin_ns: int,
+    ) -> LiveLog | None:
+        """A log if there is a file, or if somebody listens to the logger; else None."""
+        if file is None and not LOGGER.isEnabledFor(logging.INFO):
+            return None
+        return cls(file, passes, stats, begin_ns)
+
+    def write_header(self, graph: Graph, level: StatsLevel, environment: Environment) -> None:
+        """The first lines: what will be logged, and the graph."""
+        self._write(encode_header(graph, level, environment))
+        self.write_graph(graph)
+
+    def write_graph(self, graph: Graph) -> None:
+        """The graph; again when nodes have come to light."""
+        table = graph.node_table
+        self._names = table.names
+        self._labels = {id: p.name for id, p in table.parameters.items() if p.name is not None}
+        self._graph = graph
+        self._write(encode_graph_line(graph))
+
+    def write_parameters(self, parameters: tuple[TracedParameter, ...]) -> None:
+        """The parameters."""
+        self._write(encode_parameters(parameters))
+
+    def write_pass(self, opened: OpenPass) -> None:
+        """A backward pass, when it begins and when it ends."""
+        record = opened.to_record(self._threads)
+        self._write(encode_pass(record))
+        if LOGGER.isEnabledFor(logging.INFO):
+            what = "begins" if record.outcome.status == "running" else record.outcome.status
+            LOGGER.info("backward pass %d, %s: %s", record.id, record.place, what)
+
+    def __call__(self, row: Sequence[int]) -> None:
+        """One execution of a node; see `RowListener`."""
+        node, task, thread, start, end = row[:5]
+        opened = self._passes.find(task)
+        if thread not in self._threads:
+            self._threads[thread] = len(self._threads)
+        received, returned = self._gradients(row)
+        order, self._count = self._count, self._count + 1
+        event = Event(
+            order=order,
+            node=node,
+            backward_pass=0 if opened is None else opened.id,
+            thread=self._threads[thread],
+            start_ns=start - self._begin_ns,
+            duration_ns=end - start,
+            received=received,
+            returned=returned,
+        )
+        self._write(encode_event(event, self._names[node]))
+        if LOGGER.isEnabledFor(logging.INFO):
+            name = self._labels.get(node, self._names[node])
+            came, went = _join(received), _join(returned)
+            LOGGER.info("%d  %s  receives %s  returns %s", order, name, came, went)
+
+    def _gradients(self, row: Sequence[int]) -> tuple[Gradients, Gradients]:
+        if self._graph is None:
+            return (), ()
+        # Positions from here on belong to what was not measured.
+        first = 0 if self._stats is None else len(self._stats)
+        unmeasured = Unmeasured(self._graph, first)
+        positions = RowReader(unmeasured).read(row, 0)[:2]
+        received, returned = (
+            tuple([self._look_up(p, first, unmeasured) for p in slots]) for slots in positions
+        )
+        return received, returned
+
+    def _look_up(self, position: int, first: int, unmeasured: Unmeasured) -> TensorStats | None:
+        if position == NO_GRADIENT:
+            return None
+        if self._stats is not None and position < first:
+            return self._stats[position]
+        return TensorStats(unmeasured.metas[position - first])
+
+    def close(self, data: TraceData | None) -> None:
+        """Write what is only known at the end, and close the file.
+
+        Args:
+            data: The finished trace; None if there is none.
+        """
+        if self._file is None:
+            return
+        try:
+            if data is not None:
+                self._write(encode_graph_line(data.graph))
+                self._write(encode_threads(data.threads))
+                for lines in (
+                    map(encode_evidence, data.evidence),
+                    map(encode_edit, data.edits),
+                    map(encode_note, data.notes),
+                ):
+                    for line in lines:
+                        self._write(line)
+                self._write(encode_outcome(data.outcome))
+        finally:
+            self._file.close()
+            self._file = None
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n")
+            self._file.flush()
+
+
+def _join(gradients: Sequence[TensorStats | None]) -> str:
+    return ", ".join("None" if s is None else str(s) for s in gradients) or "nothing"

@@ -1,0 +1,135 @@
+"""Numbers about one gradient, in as few passes over its elements as can be.
+
+`aminmax` carries NaN and shows Inf, so it answers "finite?" too; `isfinite().all()` would cost
+ten times as much. Together with the norm that makes two passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ...events.records import StatsLevel
+from ..private_torch import has_dispatch
+
+__all__ = ["SMALL", "Numbers", "UnreducedError", "reduce_small", "reduce_tensor"]
+
+SMALL = 32
+"""Up to so many elements Python computes faster than torch can be called."""
+
+_NARROW = (torch.float16, torch.bfloat16)
+"""Types whose squares overflow early, so their norms are taken in float32."""
+
+
+Numbers = list[Any]
+"""The `NUMBERS` numbers of a TensorStats in their order, None for what was not asked for; plain
+numbers, or tensors of no dimension that hold them on a device."""
+
+_NO_COUNTS: Numbers = [None, None, None, None]
+
+
+class UnreducedError(Exception):
+    """A tensor that cannot be reduced; the message says why."""
+
+
+def reduce_small(values: list[float], level: StatsLevel) -> Numbers:
+    """The numbers of a few real values.
+
+    Args:
+        values: At least one.
+        level: `basic` or `full`.
+    """
+    l2 = math.hypot(*values)
+    low, high = min(values), max(values)
+    nan_count = inf_count = 0
+    if not math.isfinite(l2):
+        nan_count = sum(map(math.isnan, values))
+        inf_count = sum(map(math.isinf, values))
+        if nan_count:
+            # hypot prefers Inf, min and max take what comes first.
+            l2 = low = high = math.nan
+    if level == "basic":
+        return [l2, low, high, *_NO_COUNTS]
+    total = sum(values) if nan_count or inf_count else math.fsum(values)
+    mean = total / len(values)
+    return [l2, low, high, mean, values.count(0.0), nan_count, inf_count]
+
+
+def reduce_tensor(tensor: torch.Tensor, level: StatsLevel) -> tuple[Numbers, str]:
+    """The numbers of any tensor, as tensors of no dimension on its device, and a note on them.
+
+    Args:
+        tensor: Without a graph.
+        level: `basic` or `full`.
+
+    Raises:
+        UnreducedError: It cannot be reduced.
+        RuntimeError: Torch has no kernel for one of the reductions.
+    """
+    tensor, note = _dense(tensor)
+    if tensor.numel() == 0:
+        zero = None if level == "basic" else 0
+        return [0.0, None, None, None, zero, zero, zero], note or "it has no elements"
+    tensor, times = _without_repetition(tensor)
+    parts = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    if tensor.dtype in _NARROW:
+        l2 = torch.linalg.vector_norm(tensor, dtype=torch.float32)
+    else:
+        l2 = torch.linalg.vector_norm(tensor)
+    low, high = torch.aminmax(parts)
+    if times != 1:
+        l2 = l2 * math.sqrt(times)
+    if level == "basic":
+        return [l2, low, high, *_NO_COUNTS], note
+    wide = torch.float32 if tensor.dtype in _NARROW else None
+    counts = [
+        None if tensor.is_complex() else tensor.mean(dtype=wide),
+        (tensor.numel() - torch.count_nonzero(tensor)) * times,
+        tensor.isnan().sum() * times,
+        tensor.isinf().sum() * times,
+    ]
+    return [l2, low, high, *counts], note
+
+
+def _dense(tensor: torch.Tensor) -> tuple[torch.Tensor, str]:
+    """A strided tensor with the elements to be reduced, and what has to be said about them."""
+    for name, refuse in _REFUSED.items():
+        if refuse(tensor):
+            raise UnreducedError(name)
+    if tensor.layout is torch.strided:
+        return tensor, ""
+    note = "numbers of the stored elements only; the others are 0"
+    if tensor.layout is torch.sparse_coo:
+        # An element may be stored in pieces that have to be added up first.
+        return tensor.coalesce().values(), note
+    if tensor.layout in (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc):
+        return tensor.values(), note
+    raise UnreducedError(
+        f"tensors of layout {str(tensor.layout).removeprefix('torch.')} are not reduced"
+    )
+
+
+_REFUSED: dict[str, Callable[[torch.Tensor], bool]] = {
+    "nested tensors are not reduced": lambda tensor: tensor.is_nested,
+    "a tensor on the meta device has no elements": lambda tensor: tensor.is_meta,
+    "operators of this tensor subclass are its own code, which is not run": (
+        lambda tensor: has_dispatch(type(tensor))
+    ),
+}
+
+
+def _without_repetition(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Each element that is there once, and how often it is repeated.
+
+    An expanded tensor, as `sum` returns one, holds one element at many indices.
+    """
+    times = 1
+    if 0 in tensor.stride():
+        for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+            if stride == 0 and size > 1:
+                tensor = tensor.narrow(dim, 0, 1)
+                times *= size
+    return tensor, times

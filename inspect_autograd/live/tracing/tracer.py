@@ -1,0 +1,290 @@
+"""trace: note what every node of a backward pass receives and returns."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InspectAutogradError
+from ...events.records import Evidence, Outcome, StatsLevel
+from ...events.table import EventTable
+from ...events.trace import KeptTensors, Trace, TraceData
+from ...graph.records import Node, Root
+from ..parameters import collect_names
+from ..private_torch import not_compiled, unobserved
+from ..roots import find_roots
+from ..tensor_meta import TensorMetaCache
+from .arguments import check_keep, check_stats
+from .assemble import build_table, find_orders_of_made_nodes
+from .engine_calls import unwatch, watch
+from .environment import describe_environment
+from .gradient_stats import GradientStats
+from .growing_graph import GrowingGraph
+from .hooks import Hooks, remove_all
+from .live_log import LiveLog, open_log
+from .pass_watch import PassWatch
+from .passes import PassBook
+from .recorder import Recorder
+from .traced_parameters import ParameterBook
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["Tracer", "trace"]
+
+
+def trace(
+    outputs: Any,
+    *,
+    params: Any = None,
+    stats: StatsLevel = "basic",
+    keep: str | Callable[[Node], bool] | None = None,
+    log: str | os.PathLike[str] | None = None,
+) -> Tracer:
+    """Note what every node receives and returns in the backward passes of a block.
+
+    Every node that `outputs` reach is hooked, leaves and views included. No forward pass has to
+    run again, gradients stay bit-identical, exceptions pass through, and all hooks are removed on
+    every way out. The block may hold any number of passes: `backward` and `autograd.grad`, also
+    of something computed from the outputs inside the block. Passes over other graphs are not
+    noted, even where they share leaves with this one.
+
+    Args:
+        outputs: What backward will start from, as for `capture`.
+        params: Names for parameters, buffers and inputs, as for `capture`.
+        stats: `"meta"` notes shapes, types and which gradients came; `"basic"` adds the norm, the
+            smallest and the largest element, and so whether all is finite; `"full"` adds the mean
+            and counts of zeros, NaN and Inf.
+        keep: Keep copies of what some nodes receive and return, in `Trace.kept`: a glob for the
+            names of nodes or parameters, or a function that is given a Node and answers yes or
+            no.
+        log: A file to which each event is written as a line of JSON as it happens, so that a
+            process that dies leaves what ran; `inspect_autograd.load` reads it.
+
+    Returns:
+        A context manager that gives the Trace. It can be looked at inside the block too.
+
+    Raises:
+        NoGraphError: No tensor in `outputs` carries a graph; says why.
+        ArgumentTypeError: An argument is of the wrong kind.
+        ArgumentError: `stats` is not one of these levels, `keep` matches no node, or `log` cannot
+            be written.
+
+    Example:
+        >>> import torch, inspect_autograd as ia
+        >>> x = torch.arange(4.0, requires_grad=True)
+        >>> y = 2 * torch.dot(x, x)
+        >>> with ia.trace(y, params={"x": x}) as trace:
+        ...     y.backward()
+        >>> [str(stats) for stats in trace.events[0].received]
+        ['f32[] |1|']
+    """
+    return Tracer(outputs, params=params, stats=stats, keep=keep, log=log)
+
+
+class Tracer:
+    """The context manager that `trace` returns; it is for one block."""
+
+    def __init__(
+        self,
+        outputs: Any,
+        *,
+        params: Any,
+        stats: StatsLevel,
+        keep: str | Callable[[Node], bool] | None,
+        log: str | os.PathLike[str] | None,
+    ) -> None:
+        check_stats(stats)
+        self._level: StatsLevel = stats
+        self._keep = check_keep(keep)
+        self._log_path = log
+        metas = TensorMetaCache()
+        with unobserved():
+            names = collect_names(params)
+            roots, notes = find_roots(outputs, metas)
+            self._parameters = ParameterBook(names, metas, with_norms=stats != "meta")
+        self._roots: list[tuple[Any, Root]] | None = [
+            (root.node, Root(root.path, -1, root.slot, root.meta)) for root in roots
+        ]
+        self._graph = GrowingGraph(names, metas)
+        self._graph.add_notes(notes)
+        self._passes = PassBook()
+        self._stats = None if stats == "meta" else GradientStats(stats, metas)
+        self._recorder = Recorder(self._stats, self._passes)
+        hooks = Hooks(self._recorder, self._keep)
+        self._watch = PassWatch(
+            graph=self._graph,
+            passes=self._passes,
+            recorder=self._recorder,
+            hooks=hooks,
+            parameters=self._parameters,
+            metas=metas,
+            stats=self._stats,
+        )
+        self._log: LiveLog | None = None
+        # Hooks are taken off even if nobody leaves the block, when this object goes.
+        self._remove_hooks = weakref.finalize(self, remove_all, hooks.handles)
+        self._trace: weakref.ref[Trace] | None = None
+        self._begin_ns = 0
+        self._error: Outcome | None = None
+
+    @not_compiled
+    def __enter__(self) -> Trace:
+        """Hook every node."""
+        roots, self._roots = self._roots, None
+        if roots is None:
+            raise InspectAutogradError(
+                "this trace was entered already; each one is for a single block",
+                remedy="Call inspect_autograd.trace(...) again for the next block.",
+            )
+        try:
+            self._begin_ns = time.perf_counter_ns()
+            self._log = LiveLog.open(
+                open_log(self._log_path), self._passes, self._stats, self._begin_ns
+            )
+            if self._log is not None:
+                self._recorder.listener = self._watch.log = self._log
+            with unobserved():
+                self._watch.hook_graph(roots)
+                self._keep.check(self._graph.to_graph)
+            if self._log is not None:
+                self._log.write_header(self._graph.to_graph(), self._level, describe_environment())
+                self._log.write_parameters(self._parameters.to_records())
+            watch(self._watch)
+        except BaseException:
+            self._close()
+            if self._log is not None:
+                self._log.close(None)
+            raise
+        trace = Trace(source=self._assemble)
+        self._trace = weakref.ref(trace)
+        return trace
+
+    @not_compiled
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove every hook, and turn what was noted into plain data."""
+        self._close()
+        try:
+            if error is not None:
+                self._error = Outcome("raised", type(error).__name__, str(error))
+            data = self._assemble()
+            trace = self._trace() if self._trace is not None else None
+            if trace is not None:
+                trace.close(data, self._kept(data.table))
+            if self._log is not None:
+                self._log.close(data)
+        except Exception:
+            if error is None:
+                raise
+            # The user's own exception must not be hidden by ours.
+
+    def _close(self) -> None:
+        unwatch(self._watch)
+        self._remove_hooks()
+
+    # -- what comes out ------------------------------------------------------------------------
+
+    def _assemble(self) -> TraceData:
+        recorder, passes, stats = self._recorder, self._passes.passes, self._stats
+        flat = recorder.flat[:]
+        if stats is not None:
+            stats.fetch()
+        starts = {
+            opened.graph_task: self._watch.first_numbers.get(opened.id, 0)
+            for opened in passes
+            if opened.graph_task is not None
+        }
+        self._graph.orders = find_orders_of_made_nodes(
+            self._graph.to_graph(), recorder.made, starts
+        )
+        graph = self._graph.to_graph()
+        tasks = {o.graph_task: o.id for o in passes if o.graph_task is not None}
+        threads: dict[int, int] = {}
+        measured = None if stats is None else stats.stats
+        table = build_table(
+            graph, flat, measured, passes=tasks, threads=threads, begin_ns=self._begin_ns
+        )
+        orders = self._orders(table)
+        records = tuple(opened.to_record(threads) for opened in passes)
+        return TraceData(
+            graph=graph,
+            table=table,
+            stats_level=self._level,
+            outcome=self._outcome(),
+            passes=records,
+            parameters=self._parameters.to_records(),
+            evidence=tuple(
+                Evidence(orders[key], *found)
+                for key, found in recorder.evidence.items()
+                if key in orders
+            ),
+            threads=tuple(map(_thread_name, threads)),
+            edits=tuple(self._watch.edits),
+            notes=self._notes(),
+            environment=describe_environment(),
+        )
+
+    def _orders(self, table: EventTable) -> dict[tuple[int, int], int]:
+        """Orders of the events that something was noted of, by graph task and node.
+
+        A node runs once in a graph task.
+        """
+        recorder = self._recorder
+        wanted = {*recorder.evidence, *recorder.kept}
+        if not wanted:
+            return {}
+        tasks = [opened.graph_task for opened in self._passes.passes]
+        keys = zip((tasks[id] for id in table.passes), table.nodes, strict=True)
+        return {
+            (key[0], key[1]): order
+            for order, key in enumerate(keys)
+            if key[0] is not None and key in wanted
+        }
+
+    def _kept(self, table: EventTable) -> dict[int, KeptTensors]:
+        orders, kept = self._orders(table), self._recorder.kept
+        return {
+            order: KeptTensors(order, *kept[key]) for key, order in orders.items() if key in kept
+        }
+
+    def _outcome(self) -> Outcome:
+        """That of the last pass, unless the block ended with an error of another kind."""
+        passes = self._passes.passes
+        outer = [opened for opened in passes if opened.parent is None]
+        if not outer:
+            return self._error or Outcome("nothing ran")
+        last = outer[-1]
+        if last.outcome.status == "raised":
+            # A pass inside of it knows more precisely where.
+            inner = [o.outcome for o in passes[last.id :] if o.outcome.status == "raised"]
+            return inner[-1]
+        return self._error or last.outcome
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = [
+            f"inspect_autograd itself failed {count} times while it took notes ({text}); what it "
+            "could not note is missing"
+            for text, count in self._recorder.failures.items()
+        ]
+        if "CompiledFunctionBackward" in self._graph.names:
+            notes.append(
+                "CompiledFunctionBackward stands for a whole compiled graph; what happens inside "
+                "of it is not seen"
+            )
+        return tuple(notes)
+
+
+def _thread_name(ident: int) -> str:
+    for thread in threading.enumerate():
+        if thread.ident == ident:
+            return thread.name
+    return "a thread of PyTorch"
