@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from . import capture, pictures, startup
+from . import capture, pictures, startup, trace
 
-SUITES = {"capture": capture.main, "pictures": pictures.main, "startup": startup.main}
+SUITES = {
+    "capture": capture.main,
+    "trace": trace.main,
+    "pictures": pictures.main,
+    "startup": startup.main,
+}
 
 
 def main() -> None:

@@ -166,14 +166,13 @@ class GradientStats:
             gradient = gradient.detach()
         meta = self._metas.describe(gradient)
         try:
-            if (
-                gradient.is_cpu
-                and gradient.layout is torch.strided
-                and type(gradient) in _PLAIN
-                and gradient.is_floating_point()
-                and 0 < gradient.numel() <= SMALL
-            ):
-                values = gradient.reshape(-1).tolist()
+            size = gradient.numel()
+            if size <= SMALL and size and gradient.is_cpu and _is_simple(gradient):
+                dims = gradient.dim()
+                if dims == 1:
+                    values = gradient.tolist()
+                else:
+                    values = gradient.reshape(-1).tolist() if dims else [gradient.item()]
                 return self._add(meta, reduce_small(values, self._level))
             if is_functorch_wrapper(gradient):
                 raise UnreducedError("inside a function transform values cannot be read")
@@ -231,6 +230,15 @@ def _is_nonfinite(numbers: Sequence[float | int | None]) -> bool:
     if low is None or high is None:
         return l2 is not None and isnan(l2)
     return not (isfinite(low) and isfinite(high))
+
+
+def _is_simple(gradient: torch.Tensor) -> bool:
+    """Whether its elements are real numbers that Python can be given."""
+    return (
+        gradient.layout is torch.strided
+        and type(gradient) in _PLAIN
+        and gradient.is_floating_point()
+    )
 
 
 def _same_elements(gradient: torch.Tensor, other: torch.Tensor) -> bool:

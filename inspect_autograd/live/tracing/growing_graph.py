@@ -14,6 +14,7 @@ from ...graph.graph import Graph
 from ...graph.records import Note, Root
 from ...graph.tables import EdgeTable, NodeTable
 from ..describe import describe_nodes
+from ..garbage_collector import collector_paused
 from ..parameters import TensorNames
 from ..private_torch import LiveNode
 from ..tensor_meta import TensorMetaCache
@@ -57,7 +58,8 @@ class GrowingGraph:
         if not fresh:
             return []
         first = len(ids)
-        table = describe_nodes(live, self._metas, self._tensor_names, None)
+        with collector_paused():
+            table = describe_nodes(live, self._metas, self._tensor_names, None)
         added = []
         for offset, (_, node) in enumerate(fresh):
             ids[node] = first + offset
@@ -84,7 +86,8 @@ class GrowingGraph:
 
     def walk(self, roots: Iterable[LiveNode]) -> LiveGraph:
         """Everything that the roots reach, known or not."""
-        return walk_graph(roots)
+        with collector_paused():
+            return walk_graph(roots)
 
     def kind_of(self, id: int) -> str:
         """The kind of a node, as in `Node.kind`."""

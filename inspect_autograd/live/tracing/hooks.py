@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...graph.graph import Graph
+from ..garbage_collector import collector_paused
 from ..private_torch import LiveNode
 from .arguments import Keep
 from .recorder import Recorder
@@ -34,8 +35,9 @@ class Hooks:
         """
         kept = self._keep.new_ids(graph)
         register, handles = self._recorder.register, self.handles
-        for id, node in nodes:
-            handles += register(id, node, keep=id in kept)
+        with collector_paused():
+            for id, node in nodes:
+                handles += register(id, node, keep=id in kept)
 
 
 def remove_all(handles: list[Any]) -> None:

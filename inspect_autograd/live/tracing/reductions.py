@@ -1,7 +1,7 @@
 """Numbers about one gradient, in as few passes over its elements as can be.
 
-`aminmax` carries NaN and shows Inf, so it answers "finite?" too; `isfinite().all()` would cost
-ten times as much. Together with the norm that makes two passes.
+The smallest and the largest element carry NaN and show Inf, so they answer "finite?" too, where
+`isfinite().all()` would cost ten times as much.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def reduce_tensor(tensor: torch.Tensor, level: StatsLevel) -> tuple[Numbers, str
         l2 = torch.linalg.vector_norm(tensor, dtype=torch.float32)
     else:
         l2 = torch.linalg.vector_norm(tensor)
-    low, high = torch.aminmax(parts)
+    low, high = _min_and_max(parts)
     if times != 1:
         l2 = l2 * math.sqrt(times)
     if level == "basic":
@@ -88,10 +88,30 @@ def reduce_tensor(tensor: torch.Tensor, level: StatsLevel) -> tuple[Numbers, str
     counts = [
         None if tensor.is_complex() else tensor.mean(dtype=wide),
         (tensor.numel() - torch.count_nonzero(tensor)) * times,
-        tensor.isnan().sum() * times,
-        tensor.isinf().sum() * times,
+        *_nonfinite_counts(tensor, low, high, times),
     ]
     return [l2, low, high, *counts], note
+
+
+def _nonfinite_counts(
+    tensor: torch.Tensor, low: torch.Tensor, high: torch.Tensor, times: int
+) -> tuple[Any, Any]:
+    """How many elements are NaN and how many are infinite."""
+    # On the CPU it costs nothing to look, and mostly saves two passes that take longest.
+    if tensor.is_cpu and math.isfinite(low.item()) and math.isfinite(high.item()):
+        return 0, 0
+    return tensor.isnan().sum() * times, tensor.isinf().sum() * times
+
+
+def _min_and_max(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two kernels on the CPU, for wide types: each is three times as fast as `aminmax`.
+
+    For a transposed tensor, as the gradient of a weight mostly is, ten times.
+    """
+    if tensor.is_cpu and (tensor.dtype not in _NARROW or not tensor.is_contiguous()):
+        return tensor.amin(), tensor.amax()
+    low, high = torch.aminmax(tensor)
+    return low, high
 
 
 def _dense(tensor: torch.Tensor) -> tuple[torch.Tensor, str]:
