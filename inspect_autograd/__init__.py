@@ -19,38 +19,55 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Edge",
+    "Event",
     "Graph",
     "InspectAutogradError",
     "Node",
     "SavedTensor",
     "TensorMeta",
+    "TensorStats",
+    "Trace",
     "__version__",
     "capture",
+    "check_vjp",
+    "edit_gradients",
     "load",
     "make_dot",
+    "trace",
 ]
 
 # Public names are imported on first use (PEP 562): reading and drawing a saved graph must not
 # pay for importing torch.
 _MODULE_OF_NAME = {
     "Edge": ".graph.records",
+    "Event": ".events.records",
     "Graph": ".graph.graph",
     "InspectAutogradError": ".errors",
     "Node": ".graph.records",
     "SavedTensor": ".graph.records",
     "TensorMeta": ".graph.tensor_meta",
+    "TensorStats": ".events.records",
+    "Trace": ".events.trace",
     "capture": ".live.capture",
-    "load": ".graph.file",
+    "check_vjp": ".live.vjp.check",
+    "edit_gradients": ".live.edit_gradients",
+    "load": ".events.file",
     "make_dot": ".torchviz_style",
+    "trace": ".live.tracing.tracer",
 }
 
 if TYPE_CHECKING:
     from .errors import InspectAutogradError
-    from .graph.file import load
+    from .events.records import Event, TensorStats
+    from .events.trace import Trace
+    from .events.file import load
     from .graph.graph import Graph
     from .graph.records import Edge, Node, SavedTensor
     from .graph.tensor_meta import TensorMeta
     from .live.capture import capture
+    from .live.edit_gradients import edit_gradients
+    from .live.tracing.tracer import trace
+    from .live.vjp.check import check_vjp
     from .torchviz_style import make_dot
 else:
     # Out of the type checker's sight, because it would let it accept any misspelt name.

@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import InspectAutogradError
 from ..graph.graph import Graph
 from ..graph.tensor_meta import format_bytes
+from ..render.table import format_table
 from .result import Result, Say
-from .table import format_table
 
 __all__ = ["add_arguments", "run"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from itertools import groupby
 
+from ..render.table import format_table
 from .doctor_check import Check
 from .doctor_graphviz import check_graphviz
 from .doctor_packages import check_packages
 from .doctor_torch import check_torch
 from .result import Result, Say
-from .table import format_table
 
 __all__ = ["add_arguments", "run"]
 

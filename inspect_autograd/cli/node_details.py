@@ -8,7 +8,7 @@ from typing import Any
 from ..graph.graph import Graph
 from ..graph.records import Edge, Node, SavedTensor
 from ..graph.tensor_meta import format_bytes
-from .table import format_table
+from ..render.table import format_table
 
 __all__ = ["describe_node_fully", "node_data"]
 

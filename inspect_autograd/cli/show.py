@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from ..graph.graph import Graph
+from ..render.table import format_table
 from .node_details import describe_node_fully, node_data
 from .result import Result, Say, UsageError
-from .table import format_table
 from .target import add_target_arguments, count, load_target
 
 __all__ = ["add_arguments", "run"]

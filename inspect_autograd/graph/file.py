@@ -1,18 +1,18 @@
-"""Saved files: JSON with a format name and a schema version."""
+"""Saved graphs."""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, ArgumentTypeError, FileFormatError
-from .atomic_write import write_atomically
+from ..errors import ArgumentError
 from .codec import decode_graph, encode_graph
 from .graph import Graph
+from .json_file import decode_file, foreign_file, parse_json, read_bytes, to_path, write_json
 
-__all__ = ["FORMAT", "SCHEMA_VERSION", "load", "save"]
+__all__ = ["FORMAT", "SCHEMA_VERSION", "decode_graph_file", "load", "save"]
 
 FORMAT = "inspect_autograd.graph"
 SCHEMA_VERSION = 1
@@ -25,16 +25,14 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> Path:
     Raises:
         ArgumentError: The suffix is not `.json`, or the path cannot be written.
     """
-    target = _to_path(path)
+    target = to_path(path)
     if target.suffix != ".json":
         raise ArgumentError(
             f"path is {str(target)!r}; expected a name that ends in .json",
             remedy="save() writes data. For a picture use graph.render(path).",
         )
     header = {"format": FORMAT, "schema_version": SCHEMA_VERSION}
-    text = json.dumps(header | encode_graph(graph), ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate, which some names hold, has no UTF-8 form of its own.
-    return write_atomically(target, text.encode("utf-8", "surrogatepass") + b"\n")
+    return write_json(target, header | encode_graph(graph), allow_nan=True)
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
@@ -44,59 +42,17 @@ def load(path: str | os.PathLike[str]) -> Graph:
         FileFormatError: The file is not one of ours, damaged, or of an unknown schema version.
         ArgumentError: There is no such file, or it cannot be read.
     """
-    target = _to_path(path)
-    value = _read_json(target)
+    target = to_path(path)
+    value = parse_json(target, read_bytes(target))
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise FileFormatError(
-            f"{str(target)!r} is JSON, but not a graph saved by inspect_autograd",
-            remedy="Give a file that graph.save(path) wrote.",
-        )
-    version = value.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise FileFormatError(
-            f"{str(target)!r} has schema_version {version!r}; "
-            f"this version of inspect_autograd reads {SCHEMA_VERSION}",
-            remedy="Install the version of inspect_autograd that wrote the file, or a newer one "
-            "than this; or capture and save the graph again.",
-        )
-    try:
-        return decode_graph(value)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise FileFormatError(
-            f"{str(target)!r} is a graph file, but damaged ({what})",
-            remedy="Capture and save the graph again.",
-        ) from error
+        raise foreign_file(target, "a graph")
+    return decode_graph_file(target, value)
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ArgumentError(
-            f"path is {str(path)!r}; there is no such file",
-            remedy="Check the name, and the folder that relative paths start from: "
-            f"{str(Path.cwd())!r}.",
-        ) from error
-    except OSError as error:
-        raise ArgumentError(
-            f"path is {str(path)!r}, which cannot be read: {error.strerror or error}",
-            remedy="Give the path of a file that you may read.",
-        ) from error
-    try:
-        return json.loads(data.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(
-            f"{str(path)!r} is not a saved graph: it does not hold valid JSON ({error})",
-            remedy="Give a file that graph.save(path) wrote. If it is one, it is damaged or cut "
-            "short: save the graph again.",
-        ) from error
+def decode_graph_file(path: Path, value: Mapping[str, Any]) -> Graph:
+    """The graph that a file holds whose format is known to be `FORMAT`.
 
-
-def _to_path(path: Any) -> Path:
-    if isinstance(path, str | os.PathLike):
-        return Path(path)
-    raise ArgumentTypeError(
-        f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
-        remedy='Give a file name such as "graph.json".',
-    )
+    Raises:
+        FileFormatError: It is damaged, or of an unknown schema version.
+    """
+    return decode_file(path, value, decode_graph, kind="graph", schema_version=SCHEMA_VERSION)

@@ -8,7 +8,7 @@ about the escapes of each attribute, and costs more than the layout for a small 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..graph.graph import Graph
 from ..graph.records import Node, Root
@@ -18,8 +18,9 @@ from .dot_edges import connector_lines, edge_lines, far_leaves, link_lines
 from .escape import html, quote, shorten
 from .header import header_label
 from .labels import describe_node, describe_root, describe_saved, node_lines, saved_lines
+from .overlay import BoxDress, Line, Overlay
 from .saved_groups import MAX_GROUPS, group_saved
-from .style import BACKGROUND, EDGE, FONT, LOOKS, MUTED, REPEAT, TEXT, Look
+from .style import BACKGROUND, EDGE, FONT, IDLE, LOOKS, MUTED, REPEAT, TEXT, Look
 
 __all__ = ["DotOptions", "dot_lines", "to_dot"]
 
@@ -40,6 +41,7 @@ class DotOptions:
         max_attribute_chars: Longest value of such a line.
         title: First line of the picture.
         captions: Lines under the title: what was folded or cut.
+        overlay: What to show on top of the graph, such as a backward pass.
     """
 
     show_saved: bool = False
@@ -47,6 +49,7 @@ class DotOptions:
     max_attribute_chars: int = 40
     title: str | None = None
     captions: Sequence[str] = ()
+    overlay: Overlay | None = None
 
 
 def to_dot(graph: Graph, options: DotOptions | None = None) -> str:
@@ -60,7 +63,7 @@ def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
     yield from _defaults(len(graph), writer.arrangement.load)
     yield from writer.clusters()
     yield from writer.roots()
-    yield from edge_lines(graph, writer.arrangement)
+    yield from edge_lines(graph, writer.arrangement, writer.options.overlay)
     yield from writer.connectors()
     yield from writer.stubs()
     yield f"\tgraph [label={writer.header()}]\n"
@@ -120,6 +123,8 @@ class _Writer:
         self.root_nodes = {}
         for root in self.graph.roots:
             self.root_nodes.setdefault(root.node, []).append(root)
+        for id in self.options.overlay.starts if self.options.overlay else ():
+            self.root_nodes.setdefault(id, [])
 
     # -- boxes ---------------------------------------------------------------------------------
 
@@ -157,6 +162,9 @@ class _Writer:
             name = "nameless"
         else:
             name = kind
+        if options.overlay is not None:
+            yield self.dressed(f"n{node.id}", name, options.overlay.dress_box(node, name))
+            return
         lines = node_lines(
             node,
             show_attributes=options.show_attributes,
@@ -190,6 +198,15 @@ class _Writer:
         look = "" if name == "op" else _attributes(LOOKS[name], name)
         return f"\t{key} [label={_label(lines, name)}, tooltip={quote(*tooltip)}{look}{extra}]\n"
 
+    def dressed(self, key: str, name: str, dress: BoxDress) -> str:
+        """One box that looks as an overlay says."""
+        self.looks[name] = None
+        pen = "" if dress.pen is None else f", penwidth={dress.pen:g}"
+        return (
+            f"\t{key} [label={_dressed_label(dress, name)}, tooltip={quote(*dress.tooltip)}"
+            f'{_attributes(dress.look, name)}, fontcolor="{dress.text_color}"{pen}]\n'
+        )
+
     # -- around them ---------------------------------------------------------------------------
 
     def roots(self) -> Iterator[str]:
@@ -197,10 +214,19 @@ class _Writer:
         for id, roots in self.root_nodes.items():
             names = [describe_root(root) for root in roots[:3]]
             text = ", ".join(names) + (f", … {len(roots)} in all" if len(roots) > 3 else "")
+            tooltip = [*map(describe_root, roots[:40])]
+            extra, line = "", "penwidth=1.6, color=black"
+            if self.options.overlay is not None:
+                start = self.options.overlay.starts.get(id)
+                if start is None:
+                    extra, line = f', fontcolor="{IDLE}"', f'style=dashed, color="{IDLE}"'
+                else:
+                    text = text or start.name
+                    tooltip += start.tooltip
             yield (
                 f"\tr{id} [shape=plain, style=solid, margin=0, height=0.1, width=0.1, "
-                f"label=<<B>{html(text)}</B>>, tooltip={quote(*map(describe_root, roots[:40]))}]\n"
-                f"\tr{id} -> n{id} [penwidth=1.6, color=black, weight=99]\n"
+                f"label=<<B>{html(text)}</B>>, tooltip={quote(*tooltip)}{extra}]\n"
+                f"\tr{id} -> n{id} [{line}, weight=99]\n"
             )
 
     def stubs(self) -> Iterator[str]:
@@ -214,18 +240,24 @@ class _Writer:
 
     def connectors(self) -> Iterator[str]:
         """Where an arrow goes on in another column."""
-        for line in connector_lines(self.graph, self.arrangement):
+        overlay = self.options.overlay
+        for line in connector_lines(self.graph, self.arrangement, overlay):
             self.looks["connector"] = None
             yield line
-        yield from link_lines(self.graph, self.arrangement)
-        for key, leaf, arrows in far_leaves(self.graph, self.arrangement):
+        yield from link_lines(self.graph, self.arrangement, overlay)
+        for key, leaf, arrows in far_leaves(self.graph, self.arrangement, overlay):
             node = self.graph.nodes[leaf]
-            yield self.statement(key, "far", node_lines(node)[:1], describe_node(node))
+            if overlay is None:
+                yield self.statement(key, "far", node_lines(node)[:1], describe_node(node))
+            else:
+                yield self.dressed(key, "far", replace(overlay.dress_box(node, "far"), details=()))
             yield from arrows
 
     def header(self) -> str:
         """The label of the whole picture; the looks that occur must be known by now."""
-        return header_label(self.options.title, self.options.captions, self.looks)
+        options = self.options
+        legend = None if options.overlay is None else options.overlay.legend(self.looks)
+        return header_label(options.title, options.captions, self.looks, legend)
 
 
 def _attributes(look: Look, name: str) -> str:
@@ -251,6 +283,21 @@ def _label(lines: Sequence[str], name: str) -> str:
         return f"<{first}>"
     details = "<BR/>".join(rest)
     return f'<{first}<BR/><FONT POINT-SIZE="9" COLOR="{MUTED}">{details}</FONT>>'
+
+
+def _dressed_label(dress: BoxDress, name: str) -> str:
+    """As `_label`, with one colour for all lines, and those that matter in bold."""
+    first = html(dress.name)
+    if name in _SMALL:
+        return f"<{first}>"
+    if name == "fold":
+        first = f"<B>{first}</B>"
+    return f"<{'<BR/>'.join([first, *map(_detail, dress.details)])}>"
+
+
+def _detail(line: Line) -> str:
+    text = html(line.text)
+    return f"<B>{text}</B>" if line.is_bold else f'<FONT POINT-SIZE="9">{text}</FONT>'
 
 
 def _saved_edge(id: int, key: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..graph.graph import Graph
+from ..graph.records import Edge
 from .arrange import Arrangement
 from .escape import quote
+from .overlay import Overlay
 from .style import LOOKS, REPEAT, TEXT
 
 __all__ = ["connector_lines", "edge_lines", "far_leaves", "link_lines"]
@@ -15,7 +17,9 @@ MAX_PARALLEL = 3
 """Arrows drawn side by side between two boxes; more become one that says how many."""
 
 
-def edge_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+def edge_lines(
+    graph: Graph, arrangement: Arrangement, overlay: Overlay | None = None
+) -> Iterator[str]:
     """DOT statements for the edges within a column."""
     edges, columns, spans = graph.edge_table, arrangement.columns, arrangement.spans
     usual = _usual_counts(graph)
@@ -29,11 +33,13 @@ def edge_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
         for target, group in groups.items():
             span = spans.get(group[0], 1)
             extra = f"minlen={span}" if span > 1 else ""
-            for label in _labels(graph, group, usual):
-                yield _arrow(f"n{id}", f"n{target}", label, extra)
+            for label, dress in _arrows(graph, group, usual, overlay):
+                yield _arrow(f"n{id}", f"n{target}", label, _commas(extra, dress))
 
 
-def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+def connector_lines(
+    graph: Graph, arrangement: Arrangement, overlay: Overlay | None = None
+) -> Iterator[str]:
     """DOT statements for the edges from one column to another.
 
     Such an edge is interrupted: it ends at a numbered circle, and goes on from a circle of the
@@ -60,22 +66,24 @@ def connector_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
             name = graph.nodes[source].label
             yield _circle(entry, str(numbers[source]), f"comes from #{source} {name}", TEXT)
         tops[column] = min(tops.get(column, (rows[target], entry)), (rows[target], entry))
-        for label in _labels(graph, group, usual):
-            yield _arrow(entry, f"n{target}", label, "weight=9")
+        for label, dress in _arrows(graph, group, usual, overlay):
+            yield _arrow(entry, f"n{target}", label, _commas("weight=9", dress))
     if tops and graph.roots:
         # Columns stand from left to right, their tops at the same height.
         names = [f"r{graph.roots[0].node}", *(tops[column][1] for column in sorted(tops))]
         yield f"\t{{ rank=same; {' -> '.join(names)} [style=invis, weight=0] }}\n"
 
 
-def far_leaves(graph: Graph, arrangement: Arrangement) -> Iterator[tuple[str, int, list[str]]]:
+def far_leaves(
+    graph: Graph, arrangement: Arrangement, overlay: Overlay | None = None
+) -> Iterator[tuple[str, int, list[str]]]:
     """Uses of a leaf that is drawn far away: a key for its stand-in, the leaf, and the arrows."""
     usual = _usual_counts(graph)
     for (source, target), group in _apart(graph, arrangement).items():
         if graph.node_table.kinds[target] == "leaf":
             key = f"f{source}n{target}"
-            labels = _labels(graph, group, usual)
-            yield key, target, [_arrow(f"n{source}", key, label, "") for label in labels]
+            arrows = _arrows(graph, group, usual, overlay)
+            yield key, target, [_arrow(f"n{source}", key, *arrow) for arrow in arrows]
 
 
 def _apart(graph: Graph, arrangement: Arrangement) -> dict[tuple[int, int], list[int]]:
@@ -101,8 +109,20 @@ def _usual_counts(graph: Graph) -> dict[int, tuple[int, int]]:
     return usual
 
 
-def _labels(graph: Graph, group: list[int], usual: dict[int, tuple[int, int]]) -> list[str]:
-    """What to write on the arrows between two nodes; one arrow for each."""
+def _arrows(
+    graph: Graph,
+    group: list[int],
+    usual: dict[int, tuple[int, int]],
+    overlay: Overlay | None,
+) -> list[tuple[str, str]]:
+    """The labels and further attributes of the arrows between two nodes."""
+    return [_dress(overlay, label, edges) for label, edges in _labels(graph, group, usual)]
+
+
+def _labels(
+    graph: Graph, group: list[int], usual: dict[int, tuple[int, int]]
+) -> list[tuple[str, list[Edge]]]:
+    """What to write on the arrows between two nodes, and the edges that each stands for."""
     edges = [graph.edges[position] for position in group]
     source, target = edges[0].source, edges[0].target
     kinds = graph.node_table.kinds
@@ -118,13 +138,13 @@ def _labels(graph: Graph, group: list[int], usual: dict[int, tuple[int, int]]) -
     if len(edges) > MAX_PARALLEL or is_folded:
         slots = {edge.target_slot for edge in edges}
         label = _output(graph, target, edges[0].target_slot) if len(slots) == 1 else ""
-        return [_join(label, times(sum(edge.count for edge in edges)))]
+        return [(_join(label, times(sum(edge.count for edge in edges))), edges)]
     labels = []
     for edge in edges:
         label = _output(graph, target, edge.target_slot)
         if len(edges) > 1:
             label = " → ".join(filter(None, (f"input {edge.source_slot}", label)))
-        labels.append(_join(label, times(edge.count)))
+        labels.append((_join(label, times(edge.count)), [edge]))
     return labels
 
 
@@ -140,12 +160,31 @@ def _join(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
+def _dress(overlay: Overlay | None, label: str, edges: Sequence[Edge]) -> tuple[str, str]:
+    """The label of an arrow and its further attributes, with what an overlay says of its edges."""
+    if overlay is None:
+        return label, ""
+    dress = overlay.dress_edges(edges)
+    label = _join(label, dress.label)
+    if not dress.tooltip:
+        return label, dress.attributes
+    tooltip = quote(*dress.tooltip)
+    at_label = f"labeltooltip={tooltip}" if label else ""
+    return label, _commas(dress.attributes, f"tooltip={tooltip}", at_label)
+
+
+def _commas(*attributes: str) -> str:
+    return ", ".join(filter(None, attributes))
+
+
 def _arrow(source: str, target: str, label: str, extra: str) -> str:
-    attributes = ", ".join(filter(None, (f'label=" {label}"' if label else "", extra)))
+    attributes = _commas(f'label=" {label}"' if label else "", extra)
     return f"\t{source} -> {target}{f' [{attributes}]' if attributes else ''}\n"
 
 
-def link_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
+def link_lines(
+    graph: Graph, arrangement: Arrangement, overlay: Overlay | None = None
+) -> Iterator[str]:
     """DOT statements for the links of repeated blocks: from the end of one to the next one's top.
 
     They run against all other arrows, so they take no part in the layout.
@@ -155,7 +194,8 @@ def link_lines(graph: Graph, arrangement: Arrangement) -> Iterator[str]:
     number = 0
     for repeat in graph.repeats:
         for link in repeat.links:
-            label = f'label=" ×{link.count}", {style}'
+            text, dress = _dress(overlay, f"×{link.count}", [link])
+            label = _commas(f'label=" {text}", {style}', dress)
             if columns[link.source] == columns[link.target]:
                 yield f"\tn{link.source} -> n{link.target} [{label}, constraint=false]\n"
                 continue

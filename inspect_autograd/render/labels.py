@@ -11,6 +11,7 @@ from .escape import shorten
 from .saved_groups import SavedGroup
 
 __all__ = [
+    "count_runs",
     "describe_node",
     "describe_root",
     "describe_saved",
@@ -39,16 +40,27 @@ def display_name(node: Node) -> str:
 
 
 def node_lines(
-    node: Node, *, show_attributes: bool = False, max_attribute_chars: int = 40
+    node: Node,
+    *,
+    show_attributes: bool = False,
+    max_attribute_chars: int = 40,
+    gradient: Sequence[str] | None = None,
 ) -> list[str]:
-    """The lines of a node's box; the first one is its name."""
+    """The lines of a node's box; the first one is its name.
+
+    Args:
+        node: The node.
+        show_attributes: Whether to list what it keeps that is no tensor.
+        max_attribute_chars: Longest value of such a line.
+        gradient: Lines about what it received, in place of what it is to receive.
+    """
     name, *lines = _break_label(display_name(node)) if node.kind == "fold" else [display_name(node)]
     if node.parameter is not None:
-        lines += _parameter_lines(node, node.parameter)
+        lines += _parameter_lines(node, node.parameter, gradient or [str(node.parameter.meta)])
     else:
         lines += _contents(node)
         text = received(node.receives)
-        lines += [text] if text else []
+        lines += gradient or ([text] if text else [])
     if node.order is not None and node.order > 1:
         lines.append(f"derivative order {node.order}")
     if show_attributes:
@@ -69,13 +81,13 @@ def _break_label(label: str) -> list[str]:
     return lines
 
 
-def _parameter_lines(node: Node, parameter: Parameter) -> list[str]:
-    shape = str(parameter.meta)
+def _parameter_lines(node: Node, parameter: Parameter, gradient: Sequence[str]) -> list[str]:
+    shape, *more = gradient
     if not parameter.names:
-        return [f"leaf {shape}"]
+        return [f"leaf {shape}", *more]
     if node.fold is not None:
-        return [f"{shape} ×{node.fold.count}"]
-    lines = [shape, *(f"also {name}" for name in parameter.names[1:3])]
+        return [f"{shape} ×{node.fold.count}", *more]
+    lines = [shape, *more, *(f"also {name}" for name in parameter.names[1:3])]
     if len(parameter.names) > 3:
         lines.append(f"… and {len(parameter.names) - 3} more names")
     return lines
@@ -97,9 +109,15 @@ def _contents(node: Node) -> list[str]:
 def received(receives: Sequence[TensorMeta | None], limit: int = 3) -> str:
     """What a node receives, alike slots in a row counted: `f32[4] ×2, i64[]`."""
     texts = ["none" if meta is None else str(meta) for meta in receives]
+    runs = count_runs(texts)
+    more = f", … {len(receives)} in all" if len(runs) > limit else ""
+    return ", ".join(runs[:limit]) + more
+
+
+def count_runs(texts: Iterable[str]) -> list[str]:
+    """Each text once where it occurs several times in a row, with how often: `f32[4] ×2`."""
     runs = [(text, len([*run])) for text, run in groupby(texts)]
-    shown = [text if count == 1 else f"{text} ×{count}" for text, count in runs[:limit]]
-    return ", ".join(shown) + (f", … {len(receives)} in all" if len(runs) > limit else "")
+    return [text if count == 1 else f"{text} ×{count}" for text, count in runs]
 
 
 def _attributes(node: Node, max_chars: int) -> list[str]:

@@ -12,10 +12,11 @@ from ..graph.atomic_write import check_target, write_atomically
 from ..graph.graph import Graph
 from .dot import DotOptions, to_dot
 from .layout import LEGIBLE_DPI, lay_out
+from .overlay import Overlay
 from .text import render_document
 from .view import View, ViewName, choose_view, count_boxes
 
-__all__ = ["FORMATS", "draw_svg", "render", "render_view"]
+__all__ = ["FORMATS", "check_options", "draw_svg", "render", "render_view"]
 
 FORMATS = {
     ".png": "png",
@@ -38,7 +39,7 @@ def render(
     timeout: float = 30.0,
 ) -> Path:
     """Draw a graph into a file; see `Graph.render`."""
-    _check_options(path, title, timeout)  # Before the folding, which may take seconds.
+    check_options(path, title, timeout)  # Before the folding, which may take seconds.
     shown = choose_view(graph, view, show_saved=show_saved)
     return render_view(
         shown,
@@ -58,18 +59,23 @@ def render_view(
     show_attributes: bool = False,
     title: str | None = None,
     timeout: float = 30.0,
+    overlay: Overlay | None = None,
 ) -> Path:
-    """Draw what `choose_view` chose into a file; the options are those of `Graph.render`."""
-    target, output_format = _check_options(path, title, timeout)
+    """Draw what `choose_view` chose into a file; the options are those of `Graph.render`.
+
+    What an overlay says takes the place of saved tensors and attributes.
+    """
+    target, output_format = check_options(path, title, timeout)
     if output_format == "txt":
         return write_atomically(
-            target, _encode(render_document(shown.graph, shown.captions, title))
+            target, _encode(render_document(shown.graph, shown.captions, title, overlay))
         )
     options = DotOptions(
         show_saved=show_saved,
         show_attributes=show_attributes,
         title=title,
         captions=shown.captions,
+        overlay=overlay,
     )
     source = to_dot(shown.graph, options)
     if output_format == "dot":
@@ -92,7 +98,7 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8")
 
 
-def _check_options(path: object, title: object, timeout: object) -> tuple[Path, str]:
+def check_options(path: object, title: object, timeout: object) -> tuple[Path, str]:
     """Where to write, and in which format; refuses what cannot be."""
     target, output_format = _check_path(path)
     _check_timeout(timeout)

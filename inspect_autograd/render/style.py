@@ -13,6 +13,7 @@ __all__ = [
     "BACKGROUND",
     "EDGE",
     "FONT",
+    "IDLE",
     "LOOKS",
     "MUTED",
     "REPEAT",
@@ -28,6 +29,8 @@ TEXT = "#1A1A1A"
 MUTED = "#555555"
 EDGE = "#444444"
 REPEAT = "#B34700"
+IDLE = "#767676"
+"""What had no part in a backward pass: text and lines on white, at a contrast of 4.5."""
 
 
 @dataclass(frozen=True, slots=True)

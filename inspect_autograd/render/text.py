@@ -10,6 +10,7 @@ from ..graph.graph import Graph
 from ..graph.records import Node
 from .escape import shorten, visible
 from .labels import describe_root, display_name, received
+from .overlay import Overlay
 from .tree import Step, count_steps, walk_tree
 
 __all__ = ["render_document", "render_overview", "render_tree"]
@@ -55,13 +56,15 @@ def render_overview(graph: Graph) -> str:
     return "\n\n".join([*parts, *(["\n".join(remarks)] if remarks else [])])
 
 
-def render_document(graph: Graph, captions: Sequence[str], title: str | None) -> str:
+def render_document(
+    graph: Graph, captions: Sequence[str], title: str | None, overlay: Overlay | None = None
+) -> str:
     """The whole graph as the text of a file."""
     parts = [
         *([visible(title)] if title else []),
         str(graph.summary()),
         *(["\n".join(map(visible, captions))] if captions else []),
-        "\n".join(_tree_lines(graph)),
+        "\n".join(_tree_lines(graph, overlay)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -74,7 +77,7 @@ def _notes(graph: Graph) -> Iterator[str]:
         yield f"not in the graph: {len(graph.notes) - 10} more"
 
 
-def _tree_lines(graph: Graph) -> Iterator[str]:
+def _tree_lines(graph: Graph, overlay: Overlay | None = None) -> Iterator[str]:
     nodes = graph.nodes
     names: dict[int, list[str]] = {}
     for root in graph.roots:
@@ -83,7 +86,8 @@ def _tree_lines(graph: Graph) -> Iterator[str]:
         node = nodes[step.node]
         start = "".join("│  " if bar else "   " for bar in step.bars)
         start += {"side": "├─ ", "last": "└─ "}.get(step.branch, "")
-        text = _reference(node, step) if step.refers and node.kind != "leaf" else _line(node)
+        is_reference = step.refers and node.kind != "leaf"
+        text = _reference(node, step) if is_reference else _line(node, overlay)
         if step.branch == "root" and step.node in names:
             shown = names[step.node]
             more = f", … {len(shown)} roots" if len(shown) > 3 else ""
@@ -91,10 +95,15 @@ def _tree_lines(graph: Graph) -> Iterator[str]:
         yield start + text + _slots(graph, step)
 
 
-def _line(node: Node) -> str:
+def _line(node: Node, overlay: Overlay | None) -> str:
     name = visible(shorten(display_name(node), MAX_NAME_CHARS))
     leaf = node.parameter
-    what = f"leaf {leaf.meta}" if leaf is not None else received(node.receives)
+    remarks: tuple[str, ...] = ()
+    what = received(node.receives) if leaf is None else str(leaf.meta)
+    if overlay is not None:
+        text = overlay.describe(node)
+        name, what, remarks = text.prefix + name, text.gradient or what, text.remarks
+    what = f"leaf {what}" if leaf is not None else what
     parts = [name, *([what] if what else []), f"#{node.id}"]
     if node.kind in KINDS:
         parts.append(KINDS[node.kind])
@@ -105,7 +114,7 @@ def _line(node: Node) -> str:
     if node.cut_slots:
         count = len(node.cut_slots)
         parts.append(f"… {count} edge{'s' * (count > 1)} cut by max_nodes")
-    return "  ".join(parts)
+    return "  ".join([*parts, *remarks])
 
 
 def _reference(node: Node, step: Step) -> str:

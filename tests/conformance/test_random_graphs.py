@@ -144,7 +144,7 @@ def test_save_and_load(program: list[Instruction], picks: list[int]) -> None:
     result = run_program(program)
     graph = ia.capture(roots_of(result, picks), params=result.leaves)
     with TemporaryDirectory() as folder:
-        loaded = ia.load(graph.save(Path(folder) / "graph.json"))
+        loaded = ia.load(graph.save(Path(folder) / "graph.json"), ia.Graph)
     assert loaded == graph
     assert list(loaded.nodes) == list(graph.nodes)
     assert list(loaded.edges) == list(graph.edges)

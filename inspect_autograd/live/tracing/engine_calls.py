@@ -131,7 +131,10 @@ def _begin(
     watchers = [watcher for ref in _watchers if (watcher := ref()) is not None]
     if not watchers:
         return
-    call = _describe(outputs, args, kwargs, sys._getframe(2))
+    try:
+        call = _describe(outputs, args, kwargs, sys._getframe(2))
+    except Exception:  # Called in a way that we do not know: hooks will still see the nodes.
+        return
     for watcher in watchers:
         try:
             token = watcher.begin(call)
@@ -154,10 +157,9 @@ def _describe(
     outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType | None
 ) -> EngineCall:
     gradients, retain_graph, create_graph, inputs = (*args, None, None, None, None)[:4]
-    caller = frame.f_back if frame is not None else None
     outputs = tuple(outputs)
     accumulates = kwargs.get("accumulate_grad", True)
-    given = _given_gradients(caller)
+    given = _given_gradients(frame)
     return EngineCall(
         call="backward" if accumulates else "grad",
         outputs=outputs,
@@ -166,19 +168,24 @@ def _describe(
         inputs=tuple(inputs) if inputs else None,
         retain_graph=bool(retain_graph),
         create_graph=bool(create_graph),
-        place=find_place(caller),
+        place=find_place(frame),
     )
 
 
-def _given_gradients(caller: FrameType | None) -> Any:
-    """What the user gave as gradient: the argument of `backward` or `grad` in the caller's frame.
+def _given_gradients(frame: FrameType | None) -> Any:
+    """What the user gave as gradient: an argument of `backward` or `grad` of torch.autograd.
 
-    The engine itself is only called with the ones that stand for a missing argument.
+    The engine itself is only called with what stands for a missing one.
+
+    Args:
+        frame: That of the function that called the engine.
     """
-    if caller is None or not caller.f_code.co_filename.startswith(_TORCH):
-        return ()
-    names = caller.f_locals
-    return names.get("grad_tensors", names.get("grad_outputs"))
+    while frame is not None and frame.f_code.co_filename.startswith(_TORCH):
+        for name in ("grad_tensors", "grad_outputs"):
+            if name in frame.f_code.co_varnames:
+                return frame.f_locals[name]
+        frame = frame.f_back
+    return ()
 
 
 def _implicit(given: Any, count: int) -> tuple[bool, ...]:

@@ -44,7 +44,7 @@ def test_it_shows_the_gradient_and_writes_the_pictures(process: Any, tmp_path: P
             assert "<svg" in text
             assert ("encoder" if "transformer" in name else "DotBackward0") in text
     # The picture is folded, but the data are not.
-    graph = ia.load(out / "transformer.json")
+    graph = ia.load(out / "transformer.json", ia.Graph)
     assert len(graph) > 150
     assert "encoder.layers.5.linear2.weight" in graph.parameters()
 

@@ -40,7 +40,7 @@ def test_every_format(cli: Any, quadratic: Path, tmp_path: Path, name: str) -> N
 
 def test_a_file_that_was_saved_can_be_drawn(cli: Any, quadratic: Path, tmp_path: Path) -> None:
     cli("render", f"{quadratic}:y", "-o", tmp_path / "g.json")
-    assert [node.label for node in ia.load(tmp_path / "g.json").nodes][-1] == "x"
+    assert [node.label for node in ia.load(tmp_path / "g.json", ia.Graph).nodes][-1] == "x"
     ran = cli("render", tmp_path / "g.json", "-o", tmp_path / "g.dot", "--title", "From a file")
     assert ran.code == 0
     assert "From a file" in (tmp_path / "g.dot").read_text(encoding="utf-8")

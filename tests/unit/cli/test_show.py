@@ -37,7 +37,7 @@ def test_the_overview_is_the_text_of_the_graph(cli: Any, saved: Path) -> None:
 
 def test_tree(cli: Any, saved: Path) -> None:
     ran = cli("show", saved, "--tree")
-    assert ran.out == f"{ia.load(saved).tree()}\n"
+    assert ran.out == f"{ia.load(saved, ia.Graph).tree()}\n"
     assert len(cli("show", saved, "--tree", "--max-lines", 2).out.splitlines()) == 2
 
 

@@ -32,7 +32,7 @@ def graph() -> ia.Graph:
 def test_round_trip(graph: ia.Graph, tmp_path: Path) -> None:
     path = graph.save(tmp_path / "g.json")
     assert path == tmp_path / "g.json"
-    loaded = ia.load(path)
+    loaded = ia.load(path, ia.Graph)
     assert loaded == graph
     assert list(loaded.nodes) == list(graph.nodes)
     assert list(loaded.edges) == list(graph.edges)
@@ -112,8 +112,8 @@ def test_a_path_that_is_none(graph: ia.Graph) -> None:
         (b"", "does not hold valid JSON"),
         (b"\x89PNG\r\n\x1a\n\xff\xfe", "does not hold valid JSON"),
         (b"[" * 100_000, "does not hold valid JSON"),
-        (b"[1, 2]", "not a graph saved by inspect_autograd"),
-        (b'{"nodes": []}', "not a graph saved by inspect_autograd"),
+        (b"[1, 2]", "not a graph or trace saved by"),
+        (b'{"nodes": []}', "not a graph or trace saved by"),
         (b'{"format": "inspect_autograd.graph", "schema_version": 99}', "schema_version 99"),
         (b'{"format": "inspect_autograd.graph"}', "schema_version None"),
         (b'{"format": "inspect_autograd.graph", "schema_version": 1}', "damaged"),
