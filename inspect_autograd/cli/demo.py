@@ -1,11 +1,11 @@
-"""`inspect-autograd demo`: a first gradient step by step, then pictures of two graphs."""
+"""`inspect-autograd demo`: a first gradient step by step, two graphs, and a backward pass."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InspectAutogradError
 from ..graph.graph import Graph
@@ -13,13 +13,20 @@ from ..graph.tensor_meta import format_bytes
 from ..render.table import format_table
 from .result import Result, Say
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from ..events.trace import Trace
+
 __all__ = ["add_arguments", "run"]
 
 LAYERS = 6
+TABLE_LINES = 24
 
 DESCRIPTION = """\
-Compute one gradient step by step, check it against the one worked out by hand, and draw two
-graphs: that of this function, and that of a transformer.
+Compute one gradient step by step, check it against the one worked out by hand, draw two graphs,
+that of this function and that of a transformer, and trace the transformer's backward pass.
 """
 
 EPILOG = """\
@@ -70,8 +77,17 @@ MODEL = """\
    There a dashed arrow leads from one layer to the next, and circles of one number belong together.
 """
 
+TRACE = """\
+5. Its backward pass: what every node received and returned
+
+{table}
+
+   |…| is the norm of a gradient. All {events} nodes ran, each once, and all numbers are finite.
+   In the picture transformer_flow.png the same norms are colours.
+"""
+
 FILES = """\
-5. Files
+6. Files
 
 {files}
 """
@@ -81,6 +97,7 @@ WHAT = (
     "the same, sharp at any size",
     "the loss at the top, parameters in blue",
     "the same; tooltips tell more of each node",
+    "its backward pass: the numbers are the order, the colours the norms",
     "the whole graph as data",
 )
 
@@ -98,6 +115,12 @@ into train.py, and look at its graph:
 
    inspect-autograd show train.py:make_loss
    inspect-autograd render train.py:make_loss -o graph.png
+
+or trace its backward pass in your program:
+
+   with inspect_autograd.trace(loss, params=model) as trace:
+       loss.backward()
+   print(trace)
 """
 
 
@@ -115,12 +138,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, say: Say) -> Result:
     """Show the main job from end to end; an unexpected result is an error."""
+    from .examples import transformer_loss
+
     out: Path = options.out
     # Before anything is computed: a folder that cannot be made should not cost a wait.
     out.mkdir(parents=True, exist_ok=True)
     quadratic, quadratic_data = _show_quadratic(say)
-    transformer, transformer_data = _show_transformer(say)
-    paths = _write_files(out, quadratic, transformer)
+    loss, model = transformer_loss(LAYERS)
+    transformer, transformer_data = _show_transformer(loss, model, say)
+    trace, trace_data = _show_trace(loss, model, say)
+    paths = _write_files(out, quadratic, transformer, trace)
     rows = [(str(path), what) for path, what in zip(paths, WHAT, strict=True)]
     say(FILES.format(files=_indent(format_table(rows))))
     say(NEXT.format(saved=shlex.quote(str(paths[-1]))))
@@ -128,12 +155,13 @@ def run(options: argparse.Namespace, say: Say) -> Result:
         {
             "quadratic": quadratic_data,
             "transformer": transformer_data,
+            "trace": trace_data,
             "files": [str(path) for path in paths],
         }
     )
 
 
-def _write_files(out: Path, quadratic: Graph, transformer: Graph) -> list[Path]:
+def _write_files(out: Path, quadratic: Graph, transformer: Graph, trace: Trace) -> list[Path]:
     title = "f(x) = 2 · dot(x, x)"
     deep = f"A transformer of {LAYERS} layers"
     return [
@@ -141,6 +169,7 @@ def _write_files(out: Path, quadratic: Graph, transformer: Graph) -> list[Path]:
         quadratic.render(out / "quadratic.svg", title=title, show_saved=True),
         transformer.render(out / "transformer.png", title=deep, view="repeat"),
         transformer.render(out / "transformer.svg", title=deep, view="repeat"),
+        trace.render(out / "transformer_flow.png", title=f"{deep}: backward", view="repeat"),
         transformer.save(out / "transformer.json"),
     ]
 
@@ -165,11 +194,9 @@ def _show_quadratic(say: Say) -> tuple[Graph, dict[str, Any]]:
     return graph, {"x": x.tolist(), "value": y.item(), "gradient": gradient, "nodes": nodes}
 
 
-def _show_transformer(say: Say) -> tuple[Graph, dict[str, Any]]:
+def _show_transformer(loss: Tensor, model: Module, say: Say) -> tuple[Graph, dict[str, Any]]:
     from ..live.capture import capture
-    from .examples import transformer_loss
 
-    loss, model = transformer_loss(LAYERS)
     graph = capture(loss, params=model)
     names = {name for name, _ in model.named_parameters()}
     reached = names & set(graph.parameters())
@@ -185,6 +212,18 @@ def _show_transformer(say: Say) -> tuple[Graph, dict[str, Any]]:
         )
     )
     return graph, {"summary": summary, "parameters_reached": len(reached)}
+
+
+def _show_trace(loss: Tensor, model: Module, say: Say) -> tuple[Trace, dict[str, Any]]:
+    from ..live.tracing.tracer import trace as trace_block
+
+    with trace_block(loss, params=model) as trace:
+        loss.backward()
+    ran = sorted(event.node for event in trace.events)
+    _expect("the nodes that ran", ran, list(range(len(trace.graph))))
+    _expect("the first gradient that is not finite", trace.first_nonfinite(), None)
+    say(TRACE.format(table=_indent(trace.table(max_lines=TABLE_LINES)), events=len(trace)))
+    return trace, {"events": len(trace), "outcome": trace.outcome.status}
 
 
 def _expect(what: str, found: object, expected: object) -> None:

@@ -51,14 +51,19 @@ def connector_lines(
     numbers: dict[int, int] = {}
     tops: dict[int, tuple[int, str]] = {}
     entries: set[str] = set()
-    for (source, target), group in _apart(graph, arrangement).items():
+    apart = _apart(graph, arrangement)
+    leaving: dict[int, list[Edge]] = {}
+    for (source, target), group in apart.items():
+        if graph.node_table.kinds[target] != "leaf":
+            leaving.setdefault(source, []).extend(graph.edges[position] for position in group)
+    for (source, target), group in apart.items():
         if graph.node_table.kinds[target] == "leaf":
             continue
         if source not in numbers:
             numbers[source] = len(numbers) + 1
             tooltip = "goes on at the circle of this number"
             yield _circle(f"o{source}", str(numbers[source]), tooltip, TEXT)
-            yield _arrow(f"n{source}", f"o{source}", "", "")
+            yield _arrow(f"n{source}", f"o{source}", "", _dress(overlay, "", leaving[source])[1])
         column = columns[target]
         entry = f"i{source}c{column}"
         if entry not in entries:
@@ -196,6 +201,7 @@ def link_lines(
         for link in repeat.links:
             text, dress = _dress(overlay, f"×{link.count}", [link])
             label = _commas(f'label=" {text}", {style}', dress)
+            rest = _commas(style, dress)
             if columns[link.source] == columns[link.target]:
                 yield f"\tn{link.source} -> n{link.target} [{label}, constraint=false]\n"
                 continue
@@ -206,7 +212,7 @@ def link_lines(
             yield _circle(f"b{number}", name, tooltip, REPEAT)
             yield _circle(f"e{number}", name, tooltip, REPEAT)
             yield f"\tn{link.source} -> e{number} [{label}]\n"
-            yield f"\tb{number} -> n{link.target} [{style}]\n"
+            yield f"\tb{number} -> n{link.target} [{rest}]\n"
 
 
 def _circle(key: str, name: str, tooltip: str, color: str) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import inspect_autograd as ia
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-MAX_LINES = 60
+MAX_LINES = 140
 
 
 def run(name: str, folder: Path, *arguments: str) -> str:
@@ -43,6 +45,25 @@ def test_render_model(tmp_path: Path) -> None:
     assert (out / "model.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert "<svg" in (out / "model_full.svg").read_text(encoding="utf-8")
     assert json.loads((out / "model.json").read_text(encoding="utf-8"))["schema_version"]
+
+
+def test_trace_backward(tmp_path: Path) -> None:
+    printed = run("trace_backward.py", tmp_path)
+    lines = [line.strip() for line in printed.splitlines()]
+    assert "x.grad: [0.0, 4.0, 8.0, 12.0], as worked out by hand" in lines
+    # The gradients of the sum, and of a vector of ones given as the gradient argument.
+    for what in ("x.grad of the sum", "x.grad of the ones"):
+        assert f"{what}: [0.0, 4.0, 8.0, 12.0], as worked out by hand" in lines
+    # 1 · [0, 2, 4, 6] + 10 · [1, 1, 1, 1], the rows of the Jacobian with their weights.
+    assert "v = [1.0, 10.0]: x.grad = v·J: [10.0, 12.0, 14.0, 16.0], as worked out by hand" in lines
+    assert any(line.startswith("0  NllLossBackward0  receives f32[] |1|") for line in lines)
+    assert "first NaN or Inf: None" in lines
+    out = tmp_path / "out"
+    assert (out / "network_flow.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    trace = ia.load(out / "network.json")
+    assert isinstance(trace, ia.Trace)
+    assert ia.load(out / "network.jsonl") == trace
+    assert json.loads((out / "network.chrome.json").read_text(encoding="utf-8"))["traceEvents"]
 
 
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)

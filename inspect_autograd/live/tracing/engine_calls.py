@@ -20,11 +20,12 @@ from typing import Any, Protocol
 import torch
 
 from ...events.records import PassCall
-from ..private_torch import engine_entry, plain_engine_entry, set_engine_entry
+from ..private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
 
 __all__ = ["EngineCall", "EngineWatcher", "Place", "unwatch", "watch"]
 
-_OURS = str(Path(__file__).parents[2]) + os.sep
+# What `live` does on behalf of the user; the demo of the command line is a program of its own.
+_OURS = str(Path(__file__).parents[1]) + os.sep
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 
 
@@ -90,7 +91,8 @@ def watch(watcher: EngineWatcher) -> None:
     with _lock:
         _watchers[:] = [ref for ref in _watchers if ref() is not None]
         _watchers.append(weakref.ref(watcher, _forget))
-        if _original is None:
+        # The second: whoever put another function in place of ours has put the first one back.
+        if _original is None or engine_entry() is _original:
             _original = engine_entry()
             set_engine_entry(_watched_entry)
 
@@ -112,9 +114,11 @@ def _forget(dead: object, watcher: EngineWatcher | None = None) -> None:
             _original = None
 
 
+@not_compiled
 def _watched_entry(outputs: Any, *args: Any, **kwargs: Any) -> Any:
-    # Without an original we were called through a reference that somebody kept.
-    original = plain_engine_entry() if _original is None else _original
+    # Looked up once, as another thread may end its trace meanwhile. Without an original we were
+    # called through a reference that somebody kept.
+    original = _original or plain_engine_entry()
     told = list(_begin(outputs, args, kwargs))
     try:
         results = original(outputs, *args, **kwargs)
@@ -128,11 +132,11 @@ def _watched_entry(outputs: Any, *args: Any, **kwargs: Any) -> Any:
 def _begin(
     outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[EngineWatcher, object]]:
-    watchers = [watcher for ref in _watchers if (watcher := ref()) is not None]
+    watchers = [watcher for ref in tuple(_watchers) if (watcher := ref()) is not None]
     if not watchers:
         return
     try:
-        call = _describe(outputs, args, kwargs, sys._getframe(2))
+        call = _describe(outputs, args, kwargs, sys._getframe(1))
     except Exception:  # Called in a way that we do not know: hooks will still see the nodes.
         return
     for watcher in watchers:
@@ -154,17 +158,16 @@ def _end(
 
 
 def _describe(
-    outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType | None
+    outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
 ) -> EngineCall:
     gradients, retain_graph, create_graph, inputs = (*args, None, None, None, None)[:4]
     outputs = tuple(outputs)
     accumulates = kwargs.get("accumulate_grad", True)
-    given = _given_gradients(frame)
     return EngineCall(
         call="backward" if accumulates else "grad",
         outputs=outputs,
         gradients=tuple(gradients or ()),
-        is_implicit=_implicit(given, len(outputs)),
+        is_implicit=_implicit(_given_gradients(frame), len(outputs)),
         inputs=tuple(inputs) if inputs else None,
         retain_graph=bool(retain_graph),
         create_graph=bool(create_graph),
@@ -173,19 +176,24 @@ def _describe(
 
 
 def _given_gradients(frame: FrameType | None) -> Any:
-    """What the user gave as gradient: an argument of `backward` or `grad` of torch.autograd.
+    """What the user gave as gradient: an argument of `torch.autograd.backward` or `grad`.
 
-    The engine itself is only called with what stands for a missing one.
-
-    Args:
-        frame: That of the function that called the engine.
+    The engine itself is only called with the ones that stand for a missing argument. Between
+    these functions and the engine there is nothing but code of torch and ours.
     """
-    while frame is not None and frame.f_code.co_filename.startswith(_TORCH):
-        for name in ("grad_tensors", "grad_outputs"):
-            if name in frame.f_code.co_varnames:
-                return frame.f_locals[name]
+    while frame is not None and frame.f_code.co_filename.startswith((_TORCH, _OURS)):
+        argument = _GIVEN.get(frame.f_code)
+        if argument is not None:
+            return frame.f_locals.get(argument, ())
         frame = frame.f_back
     return ()
+
+
+_GIVEN = {
+    torch.autograd.backward.__code__: "grad_tensors",
+    torch.autograd.grad.__code__: "grad_outputs",
+}
+"""Functions that call the engine, and the argument of each that holds the user's gradients."""
 
 
 def _implicit(given: Any, count: int) -> tuple[bool, ...]:

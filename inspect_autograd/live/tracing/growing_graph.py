@@ -46,6 +46,7 @@ class GrowingGraph:
         self._roots: list[Root] = []
         self._notes: tuple[Note, ...] = ()
         self._graph: Graph | None = None
+        self._count: int | None = None
 
     def add(self, live: LiveGraph) -> list[tuple[int, LiveNode]]:
         """Give the nodes that are new in a walked graph their ids.
@@ -53,6 +54,8 @@ class GrowingGraph:
         Returns:
             The new nodes with their ids, in the order of the walk.
         """
+        if self._count is not None:
+            return []  # Another thread began a pass in the moment in which the block was left.
         ids = self.ids
         fresh = [(local, node) for local, node in enumerate(live.nodes) if node not in ids]
         if not fresh:
@@ -89,6 +92,10 @@ class GrowingGraph:
         with collector_paused():
             return walk_graph(roots)
 
+    def release(self) -> None:
+        """Let go of the live nodes; only what was described remains."""
+        self._count, self.ids = len(self.ids), {}
+
     def kind_of(self, id: int) -> str:
         """The kind of a node, as in `Node.kind`."""
         for table in self._tables:
@@ -115,7 +122,7 @@ class GrowingGraph:
             array("q", chain.from_iterable(group[i] for group in self._edges)) for i in range(4)
         )
         return EdgeTable.from_columns(
-            len(self.ids),
+            len(self.ids) if self._count is None else self._count,
             sources=sources,
             source_slots=source_slots,
             targets=targets,

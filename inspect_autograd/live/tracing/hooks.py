@@ -37,10 +37,45 @@ class Hooks:
         register, handles = self._recorder.register, self.handles
         with collector_paused():
             for id, node in nodes:
-                handles += register(id, node, keep=id in kept)
+                try:
+                    handles += register(id, node, keep=id in kept)
+                except BaseException:
+                    _take_off(node, self._recorder)
+                    raise
 
 
 def remove_all(handles: list[Any]) -> None:
-    """Take all hooks off; those of nodes that are gone went with them."""
+    """Take all hooks off; those of nodes that are gone went with them.
+
+    An interrupt is passed on when all are off: by now nobody else would do it.
+    """
+    interrupt: BaseException | None = None
     while handles:
-        handles.pop().remove()
+        try:
+            while handles:
+                handles[-1].remove()
+                handles.pop()
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
+def _take_off(node: LiveNode, recorder: Recorder) -> None:
+    """Take off hooks whose handles an interrupt has lost, on its way from torch to us."""
+    for register in (node.register_prehook, node.register_hook):
+        handle = register(_nothing)
+        # A handle knows its hook by a number, in the dict that holds all hooks of the node.
+        hooks = handle.hooks_dict_ref() or {}
+        for key, hook in list(hooks.items()):
+            if hook is _nothing or _is_of(recorder, hook):
+                hooks.pop(key, None)
+
+
+def _is_of(recorder: Recorder, hook: Any) -> bool:
+    held = [cell.cell_contents for cell in getattr(hook, "__closure__", None) or ()]
+    return any(h is recorder.running or getattr(h, "__self__", None) is recorder for h in held)
+
+
+def _nothing(*_: Any) -> None:
+    """Stands in for a hook."""

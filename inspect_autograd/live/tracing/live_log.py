@@ -57,14 +57,22 @@ def open_log(path: Any) -> IO[str] | None:
             f"log is {path!r} of type {type(path).__name__}; expected a string or a Path",
             remedy='Give a file name such as "trace.jsonl".',
         )
-    target = check_target(path)
     try:
-        return target.open("w", encoding="utf-8", errors="surrogatepass", newline="\n")
-    except OSError as error:
-        raise ArgumentError(
-            f"log is {str(target)!r}, which cannot be written: {error.strerror or error}",
-            remedy="Give a path that you may write to, on a disk with free space.",
-        ) from error
+        return check_target(path).open("w", encoding="utf-8", errors="surrogatepass", newline="\n")
+    except ArgumentError as error:
+        # It speaks of a path, which is not what the argument is called here.
+        message = error.message.replace("path is", "log is", 1)
+        raise ArgumentError(message, remedy=error.remedy) from None
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Any, error: Exception) -> ArgumentError:
+    reason = getattr(error, "strerror", None) or error
+    return ArgumentError(
+        f"log is {os.fspath(path)!r}, which cannot be written: {reason}",
+        remedy="Give a path that you may write to, on a disk with free space.",
+    )
 
 
 class LiveLog:

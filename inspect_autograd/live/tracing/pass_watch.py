@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from ...events.records import Outcome, PassInput, RootGradient, TensorStats
+from ...events.records import PassInput, RootGradient, TensorStats
 from ...graph.records import Root
 from ..edit_gradients import active_edits
 from ..private_torch import (
@@ -23,7 +23,7 @@ from .gradient_stats import GradientStats
 from .growing_graph import GrowingGraph
 from .hooks import Hooks
 from .live_log import LiveLog
-from .passes import OpenPass, PassBook
+from .passes import OpenPass, PassBook, outcome_of
 from .recorder import Recorder
 from .traced_parameters import ParameterBook
 
@@ -36,6 +36,8 @@ class PassWatch:
     Attributes:
         edits: What edited gradients while passes of the trace ran, each once.
         first_numbers: Per pass, the next sequence number when it began.
+        thread_names: Of the threads that passes of the trace began in, by their identifier; a
+            thread may be gone when the trace is looked at.
         log: Told of passes and new nodes, if there is one.
     """
 
@@ -52,6 +54,7 @@ class PassWatch:
     ) -> None:
         self.edits: dict[str, None] = {}
         self.first_numbers: dict[int, int] = {}
+        self.thread_names: dict[int, str] = {}
         self.log: LiveLog | None = None
         self._graph = graph
         self._passes = passes
@@ -117,9 +120,17 @@ class PassWatch:
         opened.inputs = self._describe_inputs(call.inputs)
         self.edits.update(dict.fromkeys(active_edits()))
         self.first_numbers[number] = next_sequence_nr()
+        self._note_thread(opened.thread)
         self._passes.announce(opened, belongs=True)
         self._tell(opened)
         return opened
+
+    def _note_thread(self, ident: int) -> None:
+        # Not current_thread(), which would make up a Thread for one that torch started.
+        if ident not in self.thread_names:
+            for thread in threading.enumerate():
+                if thread.ident == ident:
+                    self.thread_names[ident] = thread.name
 
     def _running_node(self) -> int | None:
         """Id of the node of ours that runs in this thread, if one does."""
@@ -189,10 +200,14 @@ class PassWatch:
             return None
         if self._stats is None:
             return TensorStats(self._metas.describe(gradient))
-        position = self._stats.note(gradient)
-        if not gradient.is_cpu:
-            self._stats.fetch()
-        return self._stats.stats[position]
+        try:
+            position = self._stats.note(gradient)
+            if not gradient.is_cpu:
+                self._stats.fetch()
+            return self._stats.stats[position]
+        except Exception as error:  # The pass itself must be noted all the same.
+            self._recorder.fail(error)
+            return TensorStats(self._metas.describe(gradient), note="it could not be measured")
 
     # -- after it ------------------------------------------------------------------------------
 
@@ -202,14 +217,13 @@ class PassWatch:
             return
         running = self._recorder.running
         started = [id for id in list(running) if id not in token.running_before]
-        if error is None:
-            outcome = Outcome("completed")
-        else:
+        node = None
+        if error is not None:
             # With several threads at work it may be another one's node.
             node = started[-1] if started and self._passes.is_alone(token) else None
-            outcome = Outcome("raised", type(error).__name__, str(error), node)
             for id in started:
                 running.pop(id, None)
+        outcome = outcome_of(error, node)
         try:
             if token.id >= 0 and token.call == "grad" and token.inputs is not None:
                 with unobserved():

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from ...events.records import BackwardPass, Outcome, PassCall, PassInput, RootGradient
 from .engine_calls import Place
 
-__all__ = ["OpenPass", "PassBook"]
+__all__ = ["OpenPass", "PassBook", "outcome_of"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class OpenPass:
     """A backward pass, from its announcement on. It holds no tensor and no node.
 
@@ -70,6 +70,18 @@ class OpenPass:
         )
 
 
+def outcome_of(error: BaseException | None, node: int | None) -> Outcome:
+    """How something ended.
+
+    Args:
+        error: What it raised, None if it did not.
+        node: Id of the node that was running then.
+    """
+    if error is None:
+        return Outcome("completed")
+    return Outcome("raised", type(error).__name__, str(error), node)
+
+
 class PassBook:
     """Knows for every graph task whether it belongs to the trace.
 
@@ -77,15 +89,18 @@ class PassBook:
         passes: The passes of the trace in the order in which they began.
         current_task: The graph task that a node was last seen in, -1 before the first.
         recorded_tasks: The graph tasks that record themselves (`create_graph=True`).
+        foreign: How many passes began that are not part of the trace.
     """
 
     def __init__(self) -> None:
         self.passes: list[OpenPass] = []
         self.current_task = -1
+        self.foreign = 0
         self.recorded_tasks: set[int] = set()
         self._by_task: dict[int, OpenPass] = {}
         self._waiting: list[OpenPass] = []
         self._lock = threading.RLock()
+        self._is_over = False
 
     def announce(self, opened: OpenPass, *, belongs: bool) -> OpenPass:
         """A pass is about to start; if it belongs to the trace it gets its id."""
@@ -93,6 +108,8 @@ class PassBook:
             if belongs:
                 opened.id = len(self.passes)
                 self.passes.append(opened)
+            else:
+                self.foreign += 1
             self._waiting.append(opened)
         return opened
 
@@ -112,6 +129,8 @@ class PassBook:
             Whether that task belongs to the trace.
         """
         with self._lock:
+            if self._is_over:
+                return False
             opened = self._by_task.get(task)
             if opened is None:
                 opened = self._by_task[task] = self._assign(node)
@@ -122,6 +141,23 @@ class PassBook:
                 self.recorded_tasks.add(task)
             self.current_task = task
             return True
+
+    def end(self, error: BaseException | None, node: int | None) -> None:
+        """The block is over: nothing belongs to the trace from now on.
+
+        Args:
+            error: What ended the block.
+            node: Id of the node that runs now.
+        """
+        with self._lock:
+            if self._is_over:
+                return
+            self._is_over = True
+            self.current_task = -1
+            for opened in self.passes:
+                # Nobody tells the end of a pass that nobody announced.
+                if opened.call == "engine" and opened.outcome.status == "running":
+                    opened.outcome = outcome_of(error, node)
 
     def find(self, task: int) -> OpenPass | None:
         """The pass with this graph task, if a node of it was seen."""

@@ -11,7 +11,7 @@ import torch
 from ...events.records import TracedParameter
 from ...graph.tensor_meta import TensorMeta
 from ..parameters import TensorNames
-from ..private_torch import LiveNode
+from ..private_torch import LiveNode, has_dispatch
 from ..tensor_meta import TensorMetaCache
 from .gradient_stats import GradientStats
 
@@ -46,7 +46,9 @@ class ParameterBook:
                 self._by_names[found] = self._add(found, tensor)
 
     def _add(self, names: tuple[str, ...], tensor: torch.Tensor) -> _Entry:
-        position = None if self._stats is None else self._stats.note(tensor.detach())
+        # Even a detach would be the code of such a subclass.
+        measurable = self._stats is not None and not has_dispatch(type(tensor))
+        position = self._stats.note(tensor.detach()) if self._stats and measurable else None
         entry = _Entry(names, self._metas.describe(tensor), position)
         self._entries.append(entry)
         return entry

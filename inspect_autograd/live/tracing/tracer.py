@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from .growing_graph import GrowingGraph
 from .hooks import Hooks, remove_all
 from .live_log import LiveLog, open_log
 from .pass_watch import PassWatch
-from .passes import PassBook
+from .passes import PassBook, outcome_of
 from .recorder import Recorder
 from .traced_parameters import ParameterBook
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Tracer", "trace"]
 
 
+@not_compiled
 def trace(
     outputs: Any,
     *,
@@ -156,7 +156,7 @@ class Tracer:
                 self._log.write_parameters(self._parameters.to_records())
             watch(self._watch)
         except BaseException:
-            self._close()
+            self._close(None)
             if self._log is not None:
                 self._log.close(None)
             raise
@@ -172,10 +172,10 @@ class Tracer:
         traceback: TracebackType | None,
     ) -> None:
         """Remove every hook, and turn what was noted into plain data."""
-        self._close()
+        if error is not None:
+            self._error = outcome_of(error, None)
         try:
-            if error is not None:
-                self._error = Outcome("raised", type(error).__name__, str(error))
+            self._close(error)
             data = self._assemble()
             trace = self._trace() if self._trace is not None else None
             if trace is not None:
@@ -187,9 +187,15 @@ class Tracer:
                 raise
             # The user's own exception must not be hidden by ours.
 
-    def _close(self) -> None:
-        unwatch(self._watch)
-        self._remove_hooks()
+    def _close(self, error: BaseException | None) -> None:
+        """Let go of the engine, the hooks and the graph; what was noted stays."""
+        running = list(self._recorder.running)
+        try:
+            self._passes.end(error, running[-1] if running else None)
+            unwatch(self._watch)
+        finally:
+            self._remove_hooks()
+            self._graph.release()
 
     # -- what comes out ------------------------------------------------------------------------
 
@@ -227,7 +233,7 @@ class Tracer:
                 for key, found in recorder.evidence.items()
                 if key in orders
             ),
-            threads=tuple(map(_thread_name, threads)),
+            threads=tuple(map(self._thread_name, threads)),
             edits=tuple(self._watch.edits),
             notes=self._notes(),
             environment=describe_environment(),
@@ -275,6 +281,9 @@ class Tracer:
             "could not note is missing"
             for text, count in self._recorder.failures.items()
         ]
+        if foreign := self._passes.foreign:
+            ran = "1 backward pass" if foreign == 1 else f"{foreign} backward passes"
+            notes.append(f"{ran} in this block ran over other graphs than the traced one")
         if "CompiledFunctionBackward" in self._graph.names:
             notes.append(
                 "CompiledFunctionBackward stands for a whole compiled graph; what happens inside "
@@ -282,9 +291,5 @@ class Tracer:
             )
         return tuple(notes)
 
-
-def _thread_name(ident: int) -> str:
-    for thread in threading.enumerate():
-        if thread.ident == ident:
-            return thread.name
-    return "a thread of PyTorch"
+    def _thread_name(self, ident: int) -> str:
+        return self._watch.thread_names.get(ident, "a thread of PyTorch")

@@ -16,6 +16,7 @@ FILES = [
     "quadratic.svg",
     "transformer.png",
     "transformer.svg",
+    "transformer_flow.png",
     "transformer.json",
 ]
 
