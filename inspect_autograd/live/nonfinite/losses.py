@@ -12,7 +12,7 @@ __all__ = ["RULES"]
 
 def _check_total_weight(scene: Scene) -> Finding | None:
     total = scene.saved["total_weight"]
-    if False:
+    if (total != 0).any():
         return None
     text = "The weights of all targets add up to 0, and reduction='mean' divides by their sum: 0/0."
     values = {"total_weight": describe_tensor(total)}
