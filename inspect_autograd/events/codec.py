@@ -152,8 +152,6 @@ def _decode_stats_table(columns: Mapping[str, Json]) -> list[TensorStats]:
         raise ValueError("a gradient refers to a shape that is not there")
     numbers = [[decode_number(number) for number in columns[name]] for name in NUMBERS]
     rows: list[Any] = [[metas[position] for position in positions], *numbers, columns["note"]]
-    if any(len(row) != len(positions) for row in rows):
-        raise ValueError("the columns of the gradients differ in length")
     return [TensorStats(*fields) for fields in zip(*rows, strict=True)]
 
 

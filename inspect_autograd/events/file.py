@@ -85,7 +85,7 @@ def load(
         )
     target = to_path(path)
     result = _read(target)
-    if kind is None or True:
+    if kind is None or isinstance(result, kind):
         return result
     raise FileFormatError(
         f"{str(target)!r} holds a {type(result).__name__}; expected a {kind.__name__}",

@@ -128,5 +128,4 @@ def _ends(count: int, size: int) -> set[int]:
 
 
 def _height(lines: list[Line], kept: set[int]) -> int:
-    gaps = sum(i + 1 not in kept for i in kept if i + 1 < len(lines)) + (0 not in kept)
-    return len(kept) + gaps
+    return len(kept) + sum(i + 1 not in kept for i in kept if i + 1 < len(lines))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -87,6 +89,9 @@ class LiveLog:
         passes: Knows the passes.
         stats: What was measured; None at `stats="meta"`.
         begin_ns: Value of the clock that counts as 0.
+
+    Attributes:
+        threads: Index of each thread by its identifier, in the order in which they were told of.
     """
 
     def __init__(
@@ -100,7 +105,9 @@ class LiveLog:
         self._count = 0
         self._names: Sequence[str] = ()
         self._labels: dict[int, str] = {}
-        self._threads: dict[int, int] = {}
+        self.threads: dict[int, int] = {}
+        # Reentrant: an interrupt or the garbage collector may run a backward pass at any point.
+        self._lock = threading.RLock()
 
     @classmethod
     def open(
@@ -116,9 +123,16 @@ class LiveLog:
         return cls(file, passes, stats, begin_ns)
 
     def write_header(self, graph: Graph, level: StatsLevel, environment: Environment) -> None:
-        """The first lines: what will be logged, and the graph."""
-        self._write(encode_header(graph, level, environment))
-        self.write_graph(graph)
+        """The first lines: what will be logged, and the graph.
+
+        Raises:
+            ArgumentError: They cannot be written.
+        """
+        try:
+            self._write(encode_header(graph, level, environment))
+            self.write_graph(graph)
+        except OSError as error:
+            raise _unwritable(getattr(self._file, "name", None), error) from error
 
     def write_graph(self, graph: Graph) -> None:
         """The graph; again when nodes have come to light."""
@@ -134,7 +148,7 @@ class LiveLog:
 
     def write_pass(self, opened: OpenPass) -> None:
         """A backward pass, when it begins and when it ends."""
-        record = opened.to_record(self._threads)
+        record = opened.to_record(self.threads)
         self._write(encode_pass(record))
         if LOGGER.isEnabledFor(logging.INFO):
             what = "begins" if record.outcome.status == "running" else record.outcome.status
@@ -142,17 +156,20 @@ class LiveLog:
 
     def __call__(self, row: Sequence[int]) -> None:
         """One execution of a node; see `RowListener`."""
+        with self._lock:  # Nodes may run in several threads.
+            self._tell(row)
+
+    def _tell(self, row: Sequence[int]) -> None:
         node, task, thread, start, end = row[:5]
         opened = self._passes.find(task)
-        if thread not in self._threads:
-            self._threads[thread] = len(self._threads)
+        index = self.threads.setdefault(thread, len(self.threads))
         received, returned = self._gradients(row)
         order, self._count = self._count, self._count + 1
         event = Event(
             order=order,
             node=node,
             backward_pass=0 if opened is None else opened.id,
-            thread=self._threads[thread],
+            thread=index,
             start_ns=start - self._begin_ns,
             duration_ns=end - start,
             received=received,
@@ -188,12 +205,16 @@ class LiveLog:
 
         Args:
             data: The finished trace; None if there is none.
+
+        Raises:
+            OSError: Something could not be written, now or before.
         """
         if self._file is None:
             return
-        try:
+        with contextlib.closing(self._file):
             if data is not None:
                 self._write(encode_graph_line(data.graph))
+                self._write(encode_parameters(data.parameters))
                 self._write(encode_threads(data.threads))
                 for lines in (
                     map(encode_evidence, data.evidence),
@@ -203,9 +224,7 @@ class LiveLog:
                     for line in lines:
                         self._write(line)
                 self._write(encode_outcome(data.outcome))
-        finally:
-            self._file.close()
-            self._file = None
+        self._file = None
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._file is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +160,8 @@ class Tracer:
         except BaseException:
             self._close(None)
             if self._log is not None:
-                self._log.close(None)
+                with contextlib.suppress(OSError):
+                    self._log.close(None)
             raise
         trace = Trace(source=self._assemble)
         self._trace = weakref.ref(trace)
@@ -176,16 +179,23 @@ class Tracer:
             self._error = outcome_of(error, None)
         try:
             self._close(error)
-            data = self._assemble()
+            data = self._finish_log(self._assemble())
             trace = self._trace() if self._trace is not None else None
             if trace is not None:
                 trace.close(data, self._kept(data.table))
-            if self._log is not None:
-                self._log.close(data)
         except Exception:
             if error is None:
                 raise
             # The user's own exception must not be hidden by ours.
+
+    def _finish_log(self, data: TraceData) -> TraceData:
+        if self._log is not None:
+            try:
+                self._log.close(data)
+            except OSError as error:  # Such as a full disk; the trace itself is there.
+                note = f"the log is not complete: {error.strerror or error}"
+                return replace(data, notes=(*data.notes, note))
+        return data
 
     def _close(self, error: BaseException | None) -> None:
         """Let go of the engine, the hooks and the graph; what was noted stays."""
@@ -214,13 +224,13 @@ class Tracer:
         )
         graph = self._graph.to_graph()
         tasks = {o.graph_task: o.id for o in passes if o.graph_task is not None}
-        threads: dict[int, int] = {}
+        threads = {} if self._log is None else self._log.threads
+        records = tuple(opened.to_record(threads) for opened in passes)
         measured = None if stats is None else stats.stats
         table = build_table(
             graph, flat, measured, passes=tasks, threads=threads, begin_ns=self._begin_ns
         )
         orders = self._orders(table)
-        records = tuple(opened.to_record(threads) for opened in passes)
         return TraceData(
             graph=graph,
             table=table,

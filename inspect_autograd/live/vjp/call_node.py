@@ -56,11 +56,22 @@ def check_callable(node: LiveNode, node_type: NodeType) -> None:
     for access in node_type.saved:
         try:
             raw = access.read_raw(node) if access.read_raw is not None else None
-        except RuntimeError:
-            raise CannotCheckError(FREED) from None
-        for entry in raw if isinstance(raw, tuple) else (raw,):
-            if entry is not None and peek_saved(entry)[0]:
-                raise CannotCheckError(PACKED)
+            for entry in raw if isinstance(raw, tuple) else (raw,):
+                if entry is not None and peek_saved(entry)[0]:
+                    raise CannotCheckError(PACKED)
+            access.read(node)
+        except RuntimeError as error:
+            raise CannotCheckError(_explain(error)) from None
+
+
+def _explain(error: Exception) -> str:
+    """Why torch refuses to read what was saved."""
+    text = str(error)
+    if "modified by an inplace operation" in text:
+        return MODIFIED
+    if "second time" in text or "after they have already been freed" in text:
+        return FREED
+    return f"its backward raised {type(error).__name__}: {text}"
 
 
 _TRIANGLE = "it takes its input to be symmetric, so that single elements cannot be varied"
@@ -123,11 +134,7 @@ def call_node(node: LiveNode, received: Sequence[torch.Tensor | None], count: in
             returned = call(*given)
     except Exception as error:
         # Whatever the user's backward raises.
-        if "modified by an inplace operation" in str(error):
-            raise CannotCheckError(MODIFIED) from None
-        if "backward through the graph a second time" in str(error):
-            raise CannotCheckError(FREED) from None
-        raise CannotCheckError(f"its backward raised {type(error).__name__}: {error}") from None
+        raise CannotCheckError(_explain(error)) from None
     values = list(returned) if isinstance(returned, tuple) else [returned]
     total = len(values)
     while len(values) > count and values[-1] is None:

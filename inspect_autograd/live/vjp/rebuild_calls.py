@@ -127,7 +127,10 @@ class CallRebuilder:
             return value
         if name in operator.inverse and isinstance(saved.get("result"), torch.Tensor):
             return operator.inverse[name](saved)
-        if name in operator.free or name.rpartition("[")[0] in _starred(operator):
+        starred = name.rpartition("[")[0] in _starred(operator)
+        if starred and edge[0] is None:
+            raise CannotCheckError(f"the shape of its input {name} is not known; {REMEDY}")
+        if starred or name in operator.free:
             return None
         known = self._value_of(edge)
         if known is None:

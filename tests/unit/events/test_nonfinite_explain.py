@@ -112,6 +112,17 @@ def test_evidence_without_a_rule_is_kept_beside_what_names_tell() -> None:
     assert found.values == {"a": "b"}
 
 
+def test_half_precision_is_named_once() -> None:
+    h = leaf(1, 2, dtype=torch.half)
+    trace = record_by_plain_hooks(((h * 300) * 300).sum(), {"h": h})
+    text = "No rule explains it. The numbers are float16, so an overflow is likely."
+    evidence = (Evidence(2, "", text),)
+    found = report(Trace(replace(trace.data, evidence=evidence)))
+    assert found.event == 2
+    assert found.explanation == text
+    assert FIXES["half-overflow"] in found.fix
+
+
 def test_what_edit_gradients_changed_is_named() -> None:
     x = leaf(1, 2)
     y = x * 1.0

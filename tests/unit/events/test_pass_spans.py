@@ -61,6 +61,13 @@ def test_the_caller_never_ended() -> None:
     assert find_spans(data) == {0: (0, 5), 1: (10, 25), 2: (20, 25)}
 
 
+def test_a_pass_reaches_to_the_end_of_all_that_was_called_from_it() -> None:
+    raised = Outcome("raised", "RuntimeError", "no", 1)
+    passes = [backward_pass(i, parent=1 if i else None, outcome=raised) for i in range(3)]
+    rows = [(0, i, 10 * i, 5, ONE, ()) for i in range(3)]
+    assert find_spans(trace_of(rows, passes).data) == {0: (0, 25), 1: (10, 25), 2: (20, 25)}
+
+
 def test_a_parent_that_only_called_a_pass() -> None:
     passes = [backward_pass(0, outcome=Outcome("running")), backward_pass(1, parent=0)]
     data = trace_of([(2, 1, 7, 2, ONE, ())], passes).data

@@ -29,3 +29,8 @@ def test_what_looks_like_markup_is_text() -> None:
 
 def test_a_name_cannot_break_the_table() -> None:
     assert format_table([("a\nb", "c\x1b[31m")]) == "a␊b  c␛[31m"
+
+
+def test_columns_aligned_to_the_right() -> None:
+    rows = [("a", "1", "x"), ("b", "234", "y")]
+    assert format_table(rows, ("", "n", ""), right=(1,)) == "     n\na    1  x\nb  234  y"

@@ -224,6 +224,13 @@ def test_there_are_never_more_lines(max_lines: int, bad: tuple[int, ...]) -> Non
         assert "trace.table(max_lines=" in text.splitlines()[-1]
 
 
+def test_where_there_is_little_room_it_goes_to_the_table() -> None:
+    lines = many(50, (30,)).table(max_lines=9).splitlines()
+    assert [line.split()[0] for line in lines] == [
+        *("backward()", "order", "0", "…", "!", "…", "49", "completed:", "not")
+    ]
+
+
 def test_many_passes() -> None:
     passes = [backward_pass(i) for i in range(200)]
     trace = trace_of([(2, i, i, 1, ONE, ()) for i in range(200)], passes)
