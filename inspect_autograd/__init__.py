@@ -31,6 +31,7 @@ __all__ = [
     "capture",
     "check_vjp",
     "edit_gradients",
+    "edits",
     "load",
     "make_dot",
     "trace",
@@ -51,10 +52,14 @@ _MODULE_OF_NAME = {
     "capture": ".live.capture",
     "check_vjp": ".live.vjp.check",
     "edit_gradients": ".live.edit_gradients",
+    "edits": ".live.edits",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
     "trace": ".live.tracing.tracer",
 }
+
+# What stands for its module as a whole.
+_NAMES_OF_MODULES = {"edits"}
 
 if TYPE_CHECKING:
     from .errors import InspectAutogradError
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
     from .graph.graph import Graph
     from .graph.records import Edge, Node, SavedTensor
     from .graph.tensor_meta import TensorMeta
+    from .live import edits
     from .live.capture import capture
     from .live.edit_gradients import edit_gradients
     from .live.tracing.tracer import trace
@@ -76,7 +82,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(_MODULE_OF_NAME[name], __name__), name)
+        module = import_module(_MODULE_OF_NAME[name], __name__)
+        value = module if name in _NAMES_OF_MODULES else getattr(module, name)
         globals()[name] = value  # the next use does not come here
         return value
 

@@ -114,7 +114,7 @@ def why_different(
 ) -> str | None:
     """What differs between a record and what was seen; None if nothing does."""
     if found is None or seen is None:
-        return None if found is seen else f"{found} and {seen}"
+        return None if found is None and seen is None else f"{found} and {seen}"
     meta = found.meta
     if (meta.shape, meta.dtype, meta.device) != (seen.shape, seen.dtype, seen.device):
         return f"{meta} and {seen}"

@@ -27,7 +27,6 @@ from .test_op_db import (
     runs,
 )
 
-
 LEVELS: tuple[StatsLevel, ...] = get_args(StatsLevel)
 
 WRONG_NUMBERS = {
@@ -91,8 +90,8 @@ def test_gradients_are_those_of_an_untraced_run(op: Any) -> None:
 
 @pytest.mark.parametrize("op", TWICE_DIFFERENTIABLE.values(), ids=TWICE_DIFFERENTIABLE)
 def test_double_backward(op: Any) -> None:
-    for program, outputs in runs(op):
-        expected, expected_second = twice(program, outputs)
+    for program, untraced in runs(op):
+        expected, expected_second = twice(program, untraced)
         outputs = program.run()
         with ia.trace(outputs, params=program.leaves, stats="full") as trace:
             found, found_second = twice(program, outputs)

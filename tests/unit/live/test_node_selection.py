@@ -52,7 +52,7 @@ def test_a_fold_stands_for_its_members() -> None:
     ("pattern", "closest"),
     [
         ("exp*", "ExpBackward0"),
-        ("Addm*", "AddmmBackward0"),
+        ("Adm*", "AddmmBackward0"),
         ("AddBackward0", "AddmmBackward0"),
         ("wieght", "weight"),
         ("*Softmax*", "ExpBackward0, AccumulateGrad, SumBackward0, AddmmBackward0"),
