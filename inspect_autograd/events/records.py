@@ -221,6 +221,7 @@ class BackwardPass:
         parent: Id of the node that called it while running in another pass (a reentrant pass, as
             `torch.utils.checkpoint` makes one); None for a pass of its own.
         outcome: How it ended.
+        parent_pass: Id of the pass that `parent` ran in; None for a pass of its own.
     """
 
     id: int
@@ -236,6 +237,7 @@ class BackwardPass:
     thread: int
     parent: int | None
     outcome: Outcome
+    parent_pass: int | None = None
 
     @property
     def place(self) -> str:

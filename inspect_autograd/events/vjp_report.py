@@ -12,7 +12,7 @@ __all__ = ["VjpArgument", "VjpCheck", "VjpExample", "VjpReport", "VjpStatus"]
 
 VjpStatus = Literal["right", "wrong", "not checked"]
 
-MAX_LINES = 40
+MAX_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)

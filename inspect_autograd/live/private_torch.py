@@ -254,16 +254,17 @@ def current_node() -> LiveNode | None:
     None outside of a backward pass, and where torch lacks the function; then what a node saved is
     not looked at when it makes NaN or Inf, and a reentrant pass does not know who called it.
     """
-    find: Callable[[], LiveNode | None] = getattr(
-        torch._C, "_current_autograd_node", lambda: None
-    )
+    find: Callable[[], LiveNode | None] = getattr(torch._C, "_current_autograd_node", lambda: None)
     return find()
 
 
 def next_sequence_nr() -> int:
     """The sequence number that the next node made in this thread gets (2.1 and newer)."""
-    number: int = torch.autograd._get_sequence_nr()
+    number: int = getattr(torch.autograd, "_get_sequence_nr")()  # noqa: B009  mypy does not know it
     return number
+
+
+_ENGINE_ENTRY = "_engine_run_backward"
 
 
 def engine_entry() -> Callable[..., Any]:
@@ -272,19 +273,19 @@ def engine_entry() -> Callable[..., Any]:
     `torch.autograd._engine_run_backward(outputs, gradients, retain_graph, create_graph, inputs,
     ..., accumulate_grad=...)`, 2.1 and newer. Both look it up by this name at every call.
     """
-    entry: Callable[..., Any] = torch.autograd._engine_run_backward
+    entry: Callable[..., Any] = getattr(torch.autograd, _ENGINE_ENTRY)
     return entry
 
 
 def plain_engine_entry() -> Callable[..., Any]:
     """The same function under the name where torch defines it (`torch.autograd.graph`)."""
-    entry: Callable[..., Any] = torch.autograd.graph._engine_run_backward
+    entry: Callable[..., Any] = getattr(torch.autograd.graph, _ENGINE_ENTRY)
     return entry
 
 
 def set_engine_entry(entry: Callable[..., Any]) -> None:
     """Put another function in its place."""
-    torch.autograd._engine_run_backward = entry
+    setattr(torch.autograd, _ENGINE_ENTRY, entry)
 
 
 def are_modes_active() -> bool:

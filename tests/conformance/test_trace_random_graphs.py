@@ -6,7 +6,7 @@ and for backward passes that fail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import pytest
@@ -18,10 +18,24 @@ from torch import Tensor
 import inspect_autograd as ia
 from inspect_autograd.events.records import StatsLevel
 
+from . import programs
 from .programs import Instruction, Result, instructions, run_program
 from .reference import assert_same_bits, pair_with_live
 from .seen_by_hooks import Seen, assert_events_equal, note_events
 from .test_random_graphs import gradients, picks, roots_of
+
+LARGE = {"matrix": (8, 6), "other": (8, 6), "vector": (6,), "unused": (4,)}
+
+
+@pytest.fixture(scope="module", params=["small", "large"], autouse=True)
+def leaves_of_programs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Gradients of few elements are measured in another way than those of many."""
+    small = dict(programs.LEAVES)
+    if request.param == "large":
+        programs.LEAVES.update(LARGE)
+    yield
+    programs.LEAVES.update(small)
+
 
 levels = st.sampled_from(get_args(StatsLevel))
 Gradients = list[Tensor | None] | str
@@ -186,7 +200,7 @@ def test_error_in_the_block_is_not_changed() -> None:
     with torch.no_grad():
         y.mul_(2)  # `exp` kept its output.
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        z.backward()
+        z.backward(retain_graph=True)
     with (
         pytest.raises(RuntimeError, match="modified by an inplace operation"),
         ia.trace(z, params={"x": x}) as trace,

@@ -93,7 +93,7 @@ class PassWatch:
     def _begin(self, call: EngineCall) -> OpenPass:
         entries = find_call_nodes(call.outputs)
         roots = [node for node, _ in entries if node is not None]
-        parent = self._running_node()
+        parent, parent_pass = self._running_node()
         opened = OpenPass(
             id=-1,
             call=call.call,
@@ -102,6 +102,7 @@ class PassWatch:
             retain_graph=call.retain_graph,
             create_graph=call.create_graph,
             parent=parent,
+            parent_pass=parent_pass,
             running_before=frozenset(self._recorder.running),
         )
         if parent is None and not self._is_ours(roots):
@@ -132,14 +133,15 @@ class PassWatch:
                 if thread.ident == ident:
                     self.thread_names[ident] = thread.name
 
-    def _running_node(self) -> int | None:
-        """Id of the node of ours that runs in this thread, if one does."""
+    def _running_node(self) -> tuple[int, int] | tuple[None, None]:
+        """Ids of the node of ours that runs in this thread, if one does, and of its pass."""
         task = current_graph_task()
         node = self._graph.ids.get(current_node()) if task >= 0 else None
-        if node is None:
-            return None
         # Where it is the first node of its pass, nothing was noted of that pass yet.
-        return node if self._passes.enter(task, node) else None
+        if node is None or not self._passes.enter(task, node):
+            return None, None
+        opened = self._passes.find(task)
+        return (None, None) if opened is None else (node, opened.id)
 
     def _is_ours(self, roots: Sequence[LiveNode]) -> bool:
         """Whether a pass from these roots runs over the traced graph.

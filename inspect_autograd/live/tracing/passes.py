@@ -26,6 +26,7 @@ class OpenPass:
         create_graph: Whether the pass itself is recorded.
         thread: Identifier of the calling thread.
         parent: Id of the node that called it.
+        parent_pass: Id of the pass that this node ran in.
         depth: How many passes of the same thread it runs inside of.
         graph_task: The engine's number, once its first node has run.
         running_before: Ids of the nodes that ran when it began.
@@ -42,6 +43,7 @@ class OpenPass:
     retain_graph: bool = False
     create_graph: bool = False
     parent: int | None = None
+    parent_pass: int | None = None
     graph_task: int | None = None
     running_before: frozenset[int] = frozenset()
     outcome: Outcome = field(default_factory=lambda: Outcome("running"))
@@ -67,6 +69,7 @@ class OpenPass:
             thread=threads.setdefault(self.thread, len(threads)),
             parent=self.parent,
             outcome=self.outcome,
+            parent_pass=self.parent_pass,
         )
 
 

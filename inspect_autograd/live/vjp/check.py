@@ -105,8 +105,9 @@ def check_vjp(
             live = walk_graph([root.node for root in roots])
             node_names = name_nodes(live.nodes, names)
         ids = select_nodes(node, live, node_names)
-        if node is None:
-            ids = [id for id in ids if node_names[id][0] != "AccumulateGrad"]
+        inner = [id for id in ids if node_names[id][0] != "AccumulateGrad"]
+        if node is None or inner:
+            ids = inner
         with _plain_mode():
             checker = NodeChecker(live, recorder, settings)
             return VjpReport(tuple(checker.check(id, node_names[id][0]) for id in ids))

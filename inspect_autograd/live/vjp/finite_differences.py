@@ -23,7 +23,12 @@ _WIDER = {
 _PRECISE = (torch.float64, torch.complex128)
 _USABLE = (*_PRECISE, torch.float32, torch.complex64)
 
-_SAME_RESULT = {torch.float64: 1e-7, torch.float32: 1e-3, torch.complex64: 1e-3}
+_SAME_RESULT = {
+    torch.float64: 1e-7,
+    torch.complex128: 1e-7,
+    torch.float32: 1e-3,
+    torch.complex64: 1e-3,
+}
 """How far, relative to its largest element, the result of a repeated call may be off, by the
 dtype of the recorded one. What is coarser is allowed 5 %."""
 
@@ -108,7 +113,8 @@ def _is_same_result(call: ForwardCall, repeated: Repeated, receives: Sequence[in
         before, now = _widen(before), _widen(now)
         finite = before[before.isfinite()].abs()
         largest = finite.max().item() if finite.numel() else 0.0
-        rtol = _SAME_RESULT.get(call.outputs[index].dtype, 0.05)
+        coarse = call.is_autocast or call.outputs[index].dtype not in _SAME_RESULT
+        rtol = 0.05 if coarse else _SAME_RESULT[call.outputs[index].dtype]
         if not torch.allclose(before, now, rtol=rtol, atol=rtol * largest, equal_nan=True):
             return False
     return True

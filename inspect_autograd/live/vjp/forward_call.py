@@ -61,6 +61,7 @@ class ForwardCall:
         argument_names: Names of all its arguments, those that are no tensors included.
         tensor_positions: Which of its arguments are tensors.
         source: Where all this comes from, in words.
+        is_autocast: Whether it ran under autocast, and so in a coarser dtype than its own.
         assumption: What was taken for granted about its arguments; empty if nothing.
     """
 
@@ -74,6 +75,7 @@ class ForwardCall:
     argument_names: list[str]
     tensor_positions: frozenset[int]
     source: str
+    is_autocast: bool = False
     assumption: str = ""
 
 

@@ -123,6 +123,7 @@ class CallRecorder(OperatorMode):
                     key for key, index in places if isinstance(key, int) and index is None
                 ),
                 source="the call that made the node",
+                is_autocast=is_custom and torch.is_autocast_enabled(tensors[0].device.type),
             )
         except CannotCheckError as error:
             return str(error)

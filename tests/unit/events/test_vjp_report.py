@@ -112,11 +112,11 @@ def test_notes_are_shown() -> None:
 def test_long_reports_are_cut_and_say_so() -> None:
     report = VjpReport(tuple(replace(check(id, RIGHT), notes=("n",)) for id in range(50)))
     lines = str(report).splitlines()
-    assert "… and 10 more rows; report.checks has them all" in lines
-    assert "… and 10 more notes; VjpCheck.notes has them all" in lines
+    assert "… and 30 more rows; report.checks has them all" in lines
+    assert "… and 30 more notes; VjpCheck.notes has them all" in lines
     report = VjpReport(tuple(left_out(id, f"reason {id}") for id in range(50)))
     assert str(report).splitlines()[-1] == (
-        "… and 10 more reasons; report.not_checked has them all"
+        "… and 30 more reasons; report.not_checked has them all"
     )
 
 

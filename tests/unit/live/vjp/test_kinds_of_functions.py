@@ -262,3 +262,90 @@ def test_more_arguments_have_names_too() -> None:
     assert statuses == {"parts[0]": "right", "parts[1]": "wrong"}
     # 1 · v is also the gradient of parts[0].
     assert check.diagnosis == "what is returned for parts[1] is the gradient of parts[0]"
+
+
+def test_rounding_is_told_from_a_wrong_formula() -> None:
+    # tanh(8.9) is rounded to 1 - 6e-8, which says little about its derivative, 7.4e-8.
+    x = torch.tensor([8.9, 0.5], requires_grad=True)[:1]
+    (check, *_) = check_vjp(lambda: x.tanh()).checks  # noqa: PLW0108
+    assert check.status == "right"
+    (note,) = check.notes
+    assert note.startswith("the formula for self is right in float64; in float32 rounding makes")
+    assert (check.arguments[0].max_rel_error or 0) > 0.1
+
+    class Tanh(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
+            y = x.tanh()
+            ctx.save_for_backward(y)
+            ctx.factor = factor
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, grad: torch.Tensor) -> Any:
+            (y,) = ctx.saved_tensors
+            return ctx.factor * grad * (1 - y**2), None
+
+    assert check_vjp(lambda: apply(Tanh, x, 1.0), node=0).is_right
+    assert check_vjp(lambda: apply(Tanh, x, 3.0), node=0).is_right is False
+
+
+def test_a_large_error_is_no_rounding_even_if_the_formula_is_right() -> None:
+    x = torch.tensor([0.5, 0.7], requires_grad=True)
+
+    def spoiled() -> torch.Tensor:
+        y = x.tanh()
+        node: Any = y.grad_fn
+        node._saved_result.data.mul_(0.5)
+        return y.clone()
+
+    (check,) = check_vjp(spoiled, node="Tanh*").checks
+    assert check.status == "wrong"
+
+
+class Square(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(matrix: torch.Tensor) -> torch.Tensor:
+        return matrix @ matrix.t()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        (matrix,) = ctx.saved_tensors
+        return (grad + grad.t()) @ matrix
+
+
+def test_autocast() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, requires_grad=True)
+
+    def make() -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return apply(Square, x)
+
+    (check,) = check_vjp(make).checks
+    assert (check.status, check.precision) == ("right", "float64")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (check,) = check_vjp(lambda: apply(Square, x)).checks
+    assert (check.status, check.precision) == ("right", "float64")
+
+
+def test_function_transforms() -> None:
+    x = torch.randn(2, 4, 3, requires_grad=True)
+    report = check_vjp(lambda: torch.vmap(lambda matrix: apply(Square, matrix))(x).sum())
+    assert report.is_right
+    assert all("vmap" in check.reason or check.reason for check in report.not_checked)
+
+
+def test_inference_mode_around_the_check() -> None:
+    x = torch.randn(4, 3, requires_grad=True)
+    loss = apply(Square, x).sum()
+    with torch.inference_mode():
+        assert check_vjp(loss).is_right
+    with torch.no_grad():
+        assert check_vjp(loss).is_right
