@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Sequence
@@ -35,13 +36,18 @@ class GradientStats:
     On the CPU the numbers are there at once. On an accelerator they stay on the device until
     `fetch`, so that no node waits for it.
 
+    Args:
+        level: Which numbers.
+        metas: Makes the TensorMeta records.
+        defer: Leave the numbers of tensors on the CPU for `fetch`, too.
+
     Attributes:
         stats: What is known of each distinct gradient; `note` returns positions in it. It grows
             as long as gradients are noted.
         nonfinite: Positions of those that are known not to be finite.
     """
 
-    def __init__(self, level: StatsLevel, metas: TensorMetaCache) -> None:
+    def __init__(self, level: StatsLevel, metas: TensorMetaCache, *, defer: bool = False) -> None:
         self._all_metas: list[TensorMeta] = []
         self._numbers: list[float | int | None] = []
         self._notes: dict[int, str] = {}
@@ -52,7 +58,8 @@ class GradientStats:
         # A tensor keeps its Python object, and so its id, while torch holds it; the reference
         # tells whether it is still the same one, the version whether it was written to since.
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
-        self._pending: list[tuple[int, Numbers, str]] = []
+        self._defer = defer
+        self._pending: dict[int, tuple[Numbers, str]] = {}
 
     def note(self, gradient: torch.Tensor | None) -> int:
         """Measure a gradient, unless that was done before.
@@ -104,7 +111,9 @@ class GradientStats:
             known.clear()
             if len(alive) < MAX_KNOWN // 2:
                 known.update(alive)
-        known[id(gradient)] = (weakref.ref(gradient), version_of(gradient), position)
+        # What does not tell its version, as an inference tensor, is measured each time.
+        with contextlib.suppress(RuntimeError):
+            known[id(gradient)] = (weakref.ref(gradient), version_of(gradient), position)
         return position
 
     def _seen_through_a_view(
@@ -132,16 +141,29 @@ class GradientStats:
                 and other.dtype is gradient.dtype
                 and other.is_neg() == gradient.is_neg()
                 and _same_elements(gradient, other)
-                and self._numbers[position * NUMBERS] is not None
             ):
-                meta = self._metas.describe(gradient)
-                if meta == self._all_metas[position]:
-                    return position
-                # The same numbers under another shape: no pass over the elements, but an entry.
-                first = position * NUMBERS
-                numbers = self._numbers[first : first + NUMBERS]
-                return self._add(meta, numbers, self._notes.get(position, ""))
+                return self._add_alike(position, self._metas.describe(gradient))
         return None
+
+    def _add_alike(self, position: int, meta: TensorMeta) -> int | None:
+        """An entry with the numbers of another one, under another shape; None if it has none."""
+        if meta == self._all_metas[position]:
+            return position
+        if position in self._pending:
+            return self._add_pending(meta, *self._pending[position])
+        first = position * NUMBERS
+        numbers = self._numbers[first : first + NUMBERS]
+        if numbers[0] is None:
+            return None
+        return self._add(meta, numbers, self._notes.get(position, ""))
+
+    def _add_pending(self, meta: TensorMeta, numbers: Numbers, note: str) -> int:
+        """An entry whose numbers are tensors on a device until `fetch`."""
+        self._pending[len(self._all_metas)] = numbers, note
+        position = self._add(meta, _UNKNOWN, "the numbers are still on the device")
+        if len(self._pending) >= MAX_PENDING:
+            self.fetch()
+        return position
 
     def _add(self, meta: TensorMeta, numbers: Sequence[float | int | None], note: str = "") -> int:
         position = len(self._all_metas)
@@ -167,7 +189,8 @@ class GradientStats:
         meta = self._metas.describe(gradient)
         try:
             size = gradient.numel()
-            if size <= SMALL and size and gradient.is_cpu and _is_simple(gradient):
+            defer = self._defer or not gradient.is_cpu
+            if size <= SMALL and size and not defer and _is_simple(gradient):
                 dims = gradient.dim()
                 if dims == 1:
                     values = gradient.tolist()
@@ -177,11 +200,8 @@ class GradientStats:
             if is_functorch_wrapper(gradient):
                 raise UnreducedError("inside a function transform values cannot be read")
             numbers, note = reduce_tensor(gradient, self._level)
-            if not gradient.is_cpu:
-                self._pending.append((len(self._all_metas), numbers, note))
-                if len(self._pending) >= MAX_PENDING:
-                    self.fetch()
-                return self._add(meta, _UNKNOWN, "the numbers are still on the device")
+            if defer:
+                return self._add_pending(meta, numbers, note)
             return self._add(meta, list(map(_to_number, numbers)), note)
         except UnreducedError as error:
             return self._add(meta, _UNKNOWN, str(error))
@@ -191,13 +211,13 @@ class GradientStats:
 
     def fetch(self) -> None:
         """Get the numbers that are still on a device: one transfer for each device and type."""
-        pending, self._pending = self._pending, []
+        pending, self._pending = self._pending, {}
         if not pending:
             return
         _wait_for_accelerators()
         scalars = [
             (position, field, value)
-            for position, numbers, _ in pending
+            for position, (numbers, _) in pending.items()
             for field, value in enumerate(numbers)
             if isinstance(value, torch.Tensor)
         ]
@@ -207,7 +227,7 @@ class GradientStats:
 
         found: dict[int, list[float | int | None]] = {
             position: [None if isinstance(v, torch.Tensor) else v for v in numbers]
-            for position, numbers, _ in pending
+            for position, (numbers, _) in pending.items()
         }
         with torch.no_grad(), unobserved():
             for _, group in groupby(sorted(scalars, key=key), key=key):
@@ -215,7 +235,7 @@ class GradientStats:
                 values = torch.stack([value.reshape(()) for _, _, value in items]).tolist()
                 for (position, field, _), value in zip(items, values, strict=True):
                     found[position][field] = value
-        for position, _, note in pending:
+        for position, (_, note) in pending.items():
             first = position * NUMBERS
             self._numbers[first : first + NUMBERS] = found[position]
             self._notes.pop(position, None)

@@ -100,6 +100,8 @@ MODIFIED = "what it saved was modified in place, so a backward pass will refuse 
 
 def _check_function(node: LiveNode) -> None:
     cls = forward_class(node)
+    if cls.__module__.startswith("torch._functorch"):
+        raise CannotCheckError("a function transform (torch.func) made it")
     if cls.__module__.partition(".")[0] == "torch":
         raise CannotCheckError(
             "it is part of PyTorch; its backward may run more than itself, as a checkpoint does"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..node_types import short_name
 from ..private_torch import (
     LiveNode,
     OperatorMode,
@@ -36,15 +38,21 @@ Link = tuple[LiveNode, int] | torch.Tensor | None
 """What a gradient goes on to: a node and its output slot, or a leaf."""
 
 
+MAX_CANDIDATES = 4
+"""Calls that are kept for one node."""
+
+
 @dataclass(slots=True)
 class _Recorded:
     """A call before it is known which node it made."""
 
     function: Any  # The operator, or the class of the custom Function.
-    call: ForwardCall
+    is_custom: bool
     places: list[Place]
     names: list[str]
     links: list[Link]
+    call: ForwardCall | None = None
+    problem: str = ""  # Why there is no call that could be repeated.
 
 
 class CallRecorder(OperatorMode):
@@ -55,27 +63,38 @@ class CallRecorder(OperatorMode):
         self._max_elements = max_elements
         self._thread = threading.get_ident()
         self._unseen = next_sequence_nr()
-        self._calls: dict[int, _Recorded | str] = {}
+        self._calls: dict[int, list[_Recorded]] = {}
+        self._open: range = range(0)
 
     # -- recording -----------------------------------------------------------------------------
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        """Below autograd, the node of an operator was made right before this is called."""
+        """Below autograd, the node of an operator was made before this is called.
+
+        Most often right before. But a formula may call other operators first, as `mul_` clones
+        what it is about to overwrite; so all that come until the next node are candidates.
+        """
         del types
         kwargs = kwargs or {}
-        number = next_sequence_nr() - 1
-        is_new = number >= self._unseen
-        self._unseen = max(self._unseen, number + 1)
-        if not (is_new and torch.is_grad_enabled() and threading.get_ident() == self._thread):
+        end = next_sequence_nr()
+        if end > self._unseen:
+            self._open = range(self._unseen, end)
+            self._unseen = end
+        if not (
+            torch.is_grad_enabled()
+            and threading.get_ident() == self._thread
+            and any(len(self._calls.get(n, ())) < MAX_CANDIDATES for n in self._open)
+        ):
             return func(*args, **kwargs)
+        numbers = self._open
         is_random = torch.Tag.nondeterministic_seeded in func.tags
         with unobserved():
             noted = self._note(func, argument_names(func), args, kwargs, is_random=is_random)
         outputs = func(*args, **kwargs)
         with unobserved():
-            self._finish(number, noted, outputs, None)
+            self._finish(numbers, noted, outputs, None)
         return outputs
 
     def record_function(self, cls: Any, call: Callable[[], Any], args: Any, kwargs: Any) -> Any:
@@ -87,7 +106,7 @@ class CallRecorder(OperatorMode):
             noted = self._note(cls, parameter_names(cls, len(args)), args, kwargs, is_random=True)
         outputs = call()
         with unobserved(), torch.no_grad():
-            self._finish(number, noted, outputs, _are_differentiable(outputs))
+            self._finish([number], noted, outputs, _are_differentiable(outputs))
         return outputs
 
     def _note(
@@ -98,19 +117,21 @@ class CallRecorder(OperatorMode):
         kwargs: dict[str, Any],
         *,
         is_random: bool,
-    ) -> _Recorded | str | None:
+    ) -> _Recorded | None:
         is_custom = isinstance(function, type)
         repeat = function.apply if is_custom else function
         tensors, places, put_together = take_apart(args, kwargs)
         if not any(tensor.requires_grad for tensor in tensors):
             return None
 
+        recorded = _Recorded(function, is_custom, places, names, list(map(_link_of, tensors)))
+
         def repeat_with(others: Sequence[torch.Tensor]) -> Any:
             new_args, new_kwargs = put_together(others)
             return repeat(*new_args, **new_kwargs)
 
         try:
-            call = ForwardCall(
+            recorded.call = ForwardCall(
                 repeat=repeat_with,
                 tensors=[copy_tensor(tensor, self._max_elements) for tensor in tensors],
                 arguments=(),
@@ -126,38 +147,39 @@ class CallRecorder(OperatorMode):
                 is_autocast=is_custom and torch.is_autocast_enabled(tensors[0].device.type),
             )
         except CannotCheckError as error:
-            return str(error)
+            recorded.problem = str(error)
         except RuntimeError as error:
-            return f"its inputs could not be copied: {error}"
-        links = [_link_of(tensor) for tensor in tensors]
-        return _Recorded(function, call, places, names, links)
+            recorded.problem = f"its inputs could not be copied: {error}"
+        return recorded
 
     def _finish(
         self,
-        number: int,
-        noted: _Recorded | str | None,
+        numbers: Sequence[int],
+        recorded: _Recorded | None,
         outputs: Any,
         differentiable: list[bool] | None,
     ) -> None:
-        if isinstance(noted, _Recorded):
-            call = noted.call
-            try:
-                call.outputs = [
-                    copy_tensor(output, self._max_elements)
-                    if isinstance(output, torch.Tensor)
-                    else None
-                    for output in flatten(outputs, is_custom=call.is_custom)
-                ]
-            except CannotCheckError as error:
-                noted = str(error)
-            except RuntimeError as error:
-                noted = f"its outputs could not be copied: {error}"
-            else:
-                call.differentiable = differentiable
-                if call.random_state is not None and call.random_state.is_now():
-                    call.random_state = None
-        if noted is not None:
-            self._calls[number] = noted
+        if recorded is None:
+            return
+        for number in numbers:
+            self._calls.setdefault(number, []).append(recorded)
+        call = recorded.call
+        if call is None:
+            return
+        try:
+            call.outputs = [
+                copy_tensor(output, self._max_elements)
+                if isinstance(output, torch.Tensor)
+                else None
+                for output in flatten(outputs, is_custom=call.is_custom)
+            ]
+        except CannotCheckError as error:
+            recorded.call, recorded.problem = None, str(error)
+        except RuntimeError as error:
+            recorded.call, recorded.problem = None, f"its outputs could not be copied: {error}"
+        call.differentiable = differentiable
+        if call.random_state is not None and call.random_state.is_now():
+            call.random_state = None
 
     def is_of(self, thread: int) -> bool:
         """Whether it records this thread."""
@@ -171,29 +193,24 @@ class CallRecorder(OperatorMode):
         Raises:
             CannotCheckError: It was seen, but cannot be repeated.
         """
-        recorded = self._calls.get(number)
-        if recorded is None:
-            return None
-        if isinstance(recorded, str):
-            raise CannotCheckError(recorded)
-        if is_custom != recorded.call.is_custom:
-            return None
-        if is_custom and forward_class(node) is not recorded.function:
-            return None
         match = _match_function if is_custom else _match_operator
-        arguments = match(node, recorded)
-        if arguments is None:
-            return None
-        recorded.call.arguments = arguments
-        return recorded.call
+        for recorded in self._calls.get(number, ()):
+            arguments = match(node, recorded) if recorded.is_custom == is_custom else None
+            if arguments is None:
+                continue
+            if recorded.call is None:
+                raise CannotCheckError(recorded.problem)
+            recorded.call.arguments = arguments
+            return recorded.call
+        return None
 
     def protect_what_was_touched(self) -> None:
         """Plant stepping stones in what was looked at, also if it is not in the final graph."""
         walk_graph(
             {
                 link[0]
-                for recorded in self._calls.values()
-                if isinstance(recorded, _Recorded)
+                for candidates in self._calls.values()
+                for recorded in candidates
                 for link in recorded.links
                 if isinstance(link, tuple)
             }
@@ -202,6 +219,8 @@ class CallRecorder(OperatorMode):
 
 def _match_operator(node: LiveNode, recorded: _Recorded) -> tuple[Argument, ...] | None:
     """Find each of the node's edges among the inputs; None if this call did not make the node."""
+    if _core(short_name(node)) != _core(recorded.function.overloadpacket.__name__):
+        return None
     arguments = []
     used: set[int] = set()
     for slot, (next_node, input_nr) in enumerate(node.next_functions):
@@ -225,6 +244,8 @@ def _match_operator(node: LiveNode, recorded: _Recorded) -> tuple[Argument, ...]
 
 def _match_function(node: LiveNode, recorded: _Recorded) -> tuple[Argument, ...] | None:
     """A custom Function has one edge for each argument that is a tensor, in their order."""
+    if forward_class(node) is not recorded.function:
+        return None
     direct = [i for i, (_, index) in enumerate(recorded.places) if index is None]
     edges = node.next_functions
     if len(direct) != len(edges):
@@ -235,6 +256,11 @@ def _match_function(node: LiveNode, recorded: _Recorded) -> tuple[Argument, ...]
             position, name = _name_place(recorded.places[index], recorded.names)
             arguments.append(Argument(index, position, name, slot, position))
     return tuple(arguments)
+
+
+def _core(name: str) -> str:
+    """`MulBackward0` is made by `mul` and `mul_`, `NllLossBackward0` by `nll_loss_forward`."""
+    return re.sub(r"Backwards?\d*(?=$|_copy$)|_forward$|_", "", name).lower()
 
 
 def _name_place(place: Place, names: list[str]) -> tuple[int, str]:

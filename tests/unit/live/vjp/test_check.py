@@ -269,6 +269,10 @@ def test_tolerances() -> None:
     assert argument.left_out == 2 or argument.status == "wrong"
 
 
+class Mine(torch.Tensor):
+    pass
+
+
 def test_tensors_that_finite_differences_cannot_be_taken_of() -> None:
     x = torch.ones(2, 2, requires_grad=True)
     (check, *_) = check_vjp(lambda: x.to_sparse() * 2).checks
@@ -276,6 +280,9 @@ def test_tensors_that_finite_differences_cannot_be_taken_of() -> None:
     meta = torch.ones(2, device="meta", requires_grad=True)
     (check,) = check_vjp(lambda: meta.exp()).checks  # noqa: PLW0108
     assert check.reason == "it works on a tensor of device meta, which has no values"
+    mine = torch.ones(2).as_subclass(Mine).requires_grad_()
+    report = check_vjp(lambda: mine.exp(), node="Exp*")  # noqa: PLW0108
+    assert report.checks[0].reason == "it works on a Mine, a subclass of Tensor"
     empty = torch.ones(0, requires_grad=True)
     (check,) = check_vjp(lambda: empty.exp()).checks  # noqa: PLW0108
     assert check.reason == "self: it has no elements"

@@ -64,8 +64,9 @@ class TwoOutputs(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("forget", [True, False])
-def test_every_output_counts(forget: bool) -> None:
-    x = torch.tensor([1.0, 2.0], requires_grad=True)
+@pytest.mark.parametrize("values", [1.0, [1.0, 2.0]])
+def test_every_output_counts(forget: bool, values: Any) -> None:
+    x = torch.tensor(values, requires_grad=True)
     report = check_vjp(lambda: sum(apply(TwoOutputs, x, forget)[:2]).sum(), node="Two*")
     assert report.is_right is not forget
     assert report.checks[0].place.startswith(__file__)
@@ -320,32 +321,69 @@ class Square(torch.autograd.Function):
         return (grad + grad.t()) @ matrix
 
 
+class Mixed(torch.autograd.Function):
+    """As a Function that is meant for autocast is written."""
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu")  # type: ignore[untyped-decorator]
+    def forward(ctx: Any, matrix: torch.Tensor, factor: float) -> torch.Tensor:
+        ctx.save_for_backward(matrix)
+        ctx.factor = factor
+        return matrix @ matrix.t()
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        (matrix,) = ctx.saved_tensors
+        return ctx.factor * (grad + grad.t()) @ matrix, None
+
+
 def test_autocast() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 3, requires_grad=True)
 
-    def make() -> Any:
+    def make(factor: float) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return apply(Square, x)
+            return apply(Mixed, x, factor)
 
-    (check,) = check_vjp(make).checks
+    (check,) = check_vjp(lambda: make(1.0)).checks
     assert (check.status, check.precision) == ("right", "float64")
+    (check,) = check_vjp(lambda: make(0.5)).checks
+    assert check.diagnosis == "the gradient of argument matrix is off by the factor 0.5"
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        (check,) = check_vjp(lambda: apply(Square, x)).checks
-    assert (check.status, check.precision) == ("right", "float64")
+        assert check_vjp(lambda: make(1.0)).is_right
+        assert check_vjp(lambda: x.exp() @ x.t()).is_right
+    # Made outside, so its backward must not be run in bfloat16 either.
+    loss = apply(Square, x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (check,) = check_vjp(loss, node=0).checks
+    assert (check.arguments[0].max_rel_error or 1) < 1e-5
+
+
+def test_outputs_that_are_not_finite() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    mask = torch.tensor([False, True, False])
+    report = check_vjp(lambda: x.masked_fill(mask, float("-inf")).log_softmax(0))
+    assert [check.status for check in report.checks] == ["right", "right"]
+    assert report.checks[0].arguments[0].left_out == 1
 
 
 def test_function_transforms() -> None:
     x = torch.randn(2, 4, 3, requires_grad=True)
     report = check_vjp(lambda: torch.vmap(lambda matrix: apply(Square, matrix))(x).sum())
     assert report.is_right
-    assert all("vmap" in check.reason or check.reason for check in report.not_checked)
+    assert [check.reason for check in report.not_checked] == [
+        "a function transform (torch.func) made it"
+    ]
 
 
 def test_inference_mode_around_the_check() -> None:
     x = torch.randn(4, 3, requires_grad=True)
     loss = apply(Square, x).sum()
+    saturated = torch.tensor([8.9], requires_grad=True).tanh()
     with torch.inference_mode():
         assert check_vjp(loss).is_right
+        # To tell rounding from a wrong formula, a node is made.
+        assert check_vjp(saturated).is_right
     with torch.no_grad():
         assert check_vjp(loss).is_right
