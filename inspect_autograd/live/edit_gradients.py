@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -11,12 +11,14 @@ import torch
 
 from ..errors import ArgumentError, ArgumentTypeError, InspectAutogradError
 from .edits import name_of_edit
-from .node_selection import name_nodes, select_by_glob
+from .node_selection import find_by_glob, name_nodes, select_by_glob
 from .node_types import short_name
-from .parameters import TensorNames, collect_names
+from .parameters import collect_names
 from .private_torch import LiveNode, current_graph_task, unobserved, version_of
 from .roots import find_roots
 from .tensor_meta import TensorMetaCache
+from .tracing.call_nodes import find_call_nodes
+from .tracing.engine_calls import EngineCall, unwatch, watch
 from .walk import LiveGraph, walk_graph
 
 __all__ = ["GradientEdits", "NodeEdit", "active_edits", "edit_gradients"]
@@ -36,13 +38,16 @@ class NodeEdit:
     Attributes:
         pattern: The glob.
         name: What the edit is called, such as `scale(0.5)`.
-        nodes: Ids of the nodes that it is for, as `capture` numbers them.
+        nodes: Ids of the nodes that it is for, as `capture` numbers them; empty where the block
+            is for every pass.
+        node_count: How many nodes it matched, those of all passes so far together.
         count: How many gradients it has edited so far.
     """
 
     pattern: str
     name: str
-    nodes: tuple[int, ...]
+    nodes: tuple[int, ...] = ()
+    node_count: int = 0
     count: int = 0
 
     def __str__(self) -> str:
@@ -51,7 +56,7 @@ class NodeEdit:
 
 def edit_gradients(
     edits: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-    outputs: Any,
+    outputs: Any = None,
     *,
     params: Any = None,
 ) -> GradientEdits:
@@ -73,7 +78,9 @@ def edit_gradients(
             `params`, and a function that makes the new gradient. `inspect_autograd.edits` has
             `zero`, `scale`, `clip_norm`, `clamp` and `add_noise`. A function of your own must
             return a new tensor of the same shape, dtype and device.
-        outputs: As for `capture`: what the passes start from, such as the loss.
+        outputs: As for `capture`: what the passes start from, such as the loss. Left out, the
+            edits are for every pass that starts while the block is open, whatever its graph; a
+            glob may then match no node, which `print` shows.
         params: As for `capture`: names for the leaves.
 
     Returns:
@@ -87,11 +94,9 @@ def edit_gradients(
 
     Example:
         >>> import torch, inspect_autograd as ia
-        >>> from inspect_autograd.live.edits import scale
-        >>> from inspect_autograd.live.edit_gradients import edit_gradients
         >>> x = torch.ones(2, requires_grad=True)
         >>> loss = (3 * x).exp().sum()
-        >>> with edit_gradients({"Exp*": scale(0.0)}, loss):
+        >>> with ia.edit_gradients({"Exp*": ia.edits.scale(0.0)}, loss):
         ...     loss.backward()
         >>> x.grad
         tensor([0., 0.])
@@ -117,6 +122,7 @@ class GradientEdits:
         self._handles: list[Any] = []
         self._leaves: list[LiveNode] = []
         self._texts: tuple[str, ...] = ()
+        self._functions: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = ()
         self.edits: tuple[NodeEdit, ...] = ()
 
     def __enter__(self) -> GradientEdits:
@@ -127,17 +133,40 @@ class GradientEdits:
             )
         # The block must not keep the graph alive, so what was given is let go of.
         (edits, outputs, params), self._given = self._given, None
-        with unobserved():
-            roots, _ = find_roots(outputs, TensorMetaCache())
-            live = walk_graph([root.node for root in roots])
-            try:
-                self._register(edits, live, {root.node for root in roots}, collect_names(params))
-            except BaseException:
-                self._remove()
-                raise
+        self.edits = tuple(NodeEdit(glob, name_of_edit(edit)) for glob, edit in edits.items())
+        self._functions = tuple(edits.values())
+        self._names = collect_names(params)
+        try:
+            if outputs is None:
+                watch(self)
+            else:
+                with unobserved():
+                    roots, _ = find_roots(outputs, TensorMetaCache())
+                    self._register([root.node for root in roots], self._handles, strict=True)
+        except BaseException:
+            self._remove()
+            raise
         self._texts = tuple(map(str, self.edits))
         _active.append(self._texts)
         return self
+
+    def begin(self, call: EngineCall) -> list[Any]:
+        """A pass is about to start, and there is no graph that the edits are limited to."""
+        handles: list[Any] = []
+        try:
+            with unobserved():
+                nodes = [node for node, _ in find_call_nodes(call.outputs) if node is not None]
+                self._register(nodes, handles, strict=False)
+        except BaseException:
+            _remove_all(handles)
+            raise
+        return handles
+
+    def end(self, token: object, error: BaseException | None, results: Sequence[Any]) -> None:
+        """The pass is over, in whichever way."""
+        del error, results
+        if isinstance(token, list):
+            _remove_all(token)
 
     def __exit__(
         self,
@@ -153,64 +182,72 @@ class GradientEdits:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{edit}: {len(edit.nodes)} node{'s' * (len(edit.nodes) != 1)}, "
+            f"{edit}: {edit.node_count} node{'s' * (edit.node_count != 1)}, "
             f"{edit.count} gradient{'s' * (edit.count != 1)} edited"
             for edit in self.edits
         )
 
-    def _register(
-        self,
-        edits: dict[str, Callable[[torch.Tensor], torch.Tensor]],
-        live: LiveGraph,
-        roots: set[LiveNode],
-        names: TensorNames,
-    ) -> None:
-        node_names = name_nodes(live.nodes, names)
-        chosen = {pattern: select_by_glob(pattern, node_names, "edits:") for pattern in edits}
-        self.edits = tuple(
-            NodeEdit(pattern, name_of_edit(edits[pattern]), tuple(ids))
-            for pattern, ids in chosen.items()
-        )
+    def _register(self, nodes: Sequence[LiveNode], handles: list[Any], *, strict: bool) -> None:
+        """Hook what the globs match in the graph behind some nodes.
+
+        Args:
+            nodes: Live nodes to start from.
+            handles: Is given what removes the hooks, one by one.
+            strict: Refuse a glob that matches nothing.
+        """
+        live = walk_graph(nodes)
+        roots = set(nodes)
+        node_names = name_nodes(live.nodes, self._names)
+        chosen = [
+            select_by_glob(record.pattern, node_names, "edits:")
+            if strict
+            else find_by_glob(record.pattern, node_names)
+            for record in self.edits
+        ]
         leaves = {
             id
-            for ids in chosen.values()
+            for ids in chosen
             for id in ids
             if node_names[id][0] == "AccumulateGrad" and live.nodes[id] not in roots
         }
-        # Without a graph that holds it, the AccumulateGrad of a leaf is made anew for each pass.
-        self._leaves = [node for node in roots if short_name(node) == "AccumulateGrad"]
-        passes = self._watch_passes(live, leaves)
-        for record in self.edits:
-            for id in record.nodes:
-                hook = _EditHook(
-                    record,
-                    edits[record.pattern],
-                    f"#{id} {node_names[id][-1]}",
-                    passes if id in leaves else None,
-                )
-                self._handles.append(live.nodes[id].register_prehook(hook))
-
-    def _watch_passes(self, live: LiveGraph, leaves: set[int]) -> set[int]:
-        """Note each pass that comes to one of these leaves through this graph.
-
-        An AccumulateGrad is shared by all graphs that its leaf is in. The nodes in front of it are
-        not, and they run before it.
-        """
-        passes: set[int] = set()
-        edges = live.edges
-        nearer = {
-            source
-            for source, target in zip(edges.sources, edges.targets, strict=True)
-            if target in leaves
-        }
-        for source in sorted(nearer):
-            self._handles.append(live.nodes[source].register_prehook(_PassHook(passes)))
-        return passes
+        if strict:
+            # With no graph that holds it, the AccumulateGrad of a leaf is made anew for each pass.
+            self._leaves = [node for node in roots if short_name(node) == "AccumulateGrad"]
+        passes = _watch_passes(live, leaves, handles)
+        for record, edit, ids in zip(self.edits, self._functions, chosen, strict=True):
+            record.node_count += len(ids)
+            record.nodes = tuple(ids) if strict else ()
+            for id in ids:
+                name = f"#{id} {node_names[id][-1]}"
+                hook = _EditHook(record, edit, name, passes if id in leaves else None)
+                handles.append(live.nodes[id].register_prehook(hook))
 
     def _remove(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        unwatch(self)
+        _remove_all(self._handles)
         self._leaves.clear()
+
+
+def _watch_passes(live: LiveGraph, leaves: set[int], handles: list[Any]) -> set[int]:
+    """Note each pass that comes to one of these leaves through this graph.
+
+    An AccumulateGrad is shared by all graphs that its leaf is in. The nodes in front of it are
+    not, and they run before it.
+    """
+    passes: set[int] = set()
+    edges = live.edges
+    nearer = {
+        source
+        for source, target in zip(edges.sources, edges.targets, strict=True)
+        if target in leaves
+    }
+    handles.extend(live.nodes[id].register_prehook(_PassHook(passes)) for id in sorted(nearer))
+    return passes
+
+
+def _remove_all(handles: list[Any]) -> None:
+    while handles:
+        handles.pop().remove()
 
 
 # Hooks are objects and not closures, to have it in plain sight that they hold no node and no

@@ -16,7 +16,7 @@ from .parameters import TensorNames
 from .private_torch import LiveNode
 from .walk import LiveGraph
 
-__all__ = ["name_nodes", "select_by_glob", "select_nodes"]
+__all__ = ["find_by_glob", "name_nodes", "select_by_glob", "select_nodes"]
 
 _EXPECTED = "a node's id, a Node of the captured graph, a glob such as 'Mul*', or a live node"
 
@@ -37,8 +37,7 @@ def select_by_glob(pattern: str, node_names: Sequence[tuple[str, ...]], argument
     Raises:
         ArgumentError: It matches none; the message names those that come closest.
     """
-    matches = {name: fnmatchcase(name, pattern) for names in node_names for name in names}
-    ids = [id for id, names in enumerate(node_names) if any(matches[name] for name in names)]
+    ids = find_by_glob(pattern, node_names)
     if ids:
         return ids
     counts = Counter(name for names in node_names for name in names)
@@ -48,6 +47,12 @@ def select_by_glob(pattern: str, node_names: Sequence[tuple[str, ...]], argument
         "that matches the name of a node or of a parameter in params",
         remedy=f"The closest names are {', '.join(close)}.",
     )
+
+
+def find_by_glob(pattern: str, node_names: Sequence[tuple[str, ...]]) -> list[int]:
+    """The same, but matching nothing is no error."""
+    matches = {name: fnmatchcase(name, pattern) for names in node_names for name in names}
+    return [id for id, names in enumerate(node_names) if any(matches[name] for name in names)]
 
 
 def _closest(pattern: str, names: list[str]) -> list[str]:

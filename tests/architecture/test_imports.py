@@ -26,7 +26,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", inspect_autograd._MODULE_OF_NAME)
 def test_every_lazy_name_is_there(name: str) -> None:
-    assert getattr(inspect_autograd, name).__name__ == name
+    # `edits` is a module, whose name is a path.
+    assert getattr(inspect_autograd, name).__name__.rpartition(".")[2] == name
 
 
 def test_lazy_names_are_the_public_ones() -> None:

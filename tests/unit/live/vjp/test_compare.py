@@ -188,4 +188,6 @@ def test_exchanged_gradients() -> None:
 
 def test_zeros_are_nobody_s_gradient() -> None:
     zero = [[0.0] * 3] * 3
-    assert find_exchanged([compared([[0.0] * 3] * 2, EXPECTED, "x"), compared(None, zero)]) == ""
+    assert (
+        find_exchanged([compared([[0.0] * 3] * 2, EXPECTED, "x"), compared(None, zero, "y")]) == ""
+    )

@@ -146,6 +146,16 @@ def test_only_what_is_varied_decides_on_the_precision() -> None:
     assert repeated.outputs[0].tolist() == x[indices].tolist()
 
 
+def test_half_precision_inputs_are_too_coarse_if_they_cannot_be_widened() -> None:
+    def only_half(x: torch.Tensor) -> torch.Tensor:
+        if x.dtype is not torch.float16:
+            raise TypeError("no")
+        return x.float()
+
+    with pytest.raises(CannotCheckError, match="it computes in float16, which is too coarse"):
+        repeat_forward(call_of(only_half, torch.ones(2, dtype=torch.float16)), [0])
+
+
 def test_what_cannot_be_repeated() -> None:
     x = torch.tensor([0.3, -2.0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -206,6 +207,31 @@ def test_another_apply_in_place_is_called_and_put_back() -> None:
     finally:
         del base.apply
     assert "apply" not in base.__dict__
+
+
+def test_two_threads_record_at_once() -> None:
+    entered, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with record_calls(CallRecorder(100)):
+            entered.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=other)
+
+    def make() -> torch.Tensor:
+        thread.start()
+        assert entered.wait(60)
+        result: torch.Tensor = scaled(X, 2.0)
+        return result
+
+    try:
+        assert describe(found(make, is_custom=True)) == [(0, 0, "x", 0, 0)]
+        assert "apply" in function_base().__dict__  # The other thread still needs it.
+    finally:
+        done.set()
+        thread.join()
+    assert "apply" not in function_base().__dict__
 
 
 def test_names_of_parameters() -> None:
