@@ -63,9 +63,9 @@ _NAMES_OF_MODULES = {"edits"}
 
 if TYPE_CHECKING:
     from .errors import InspectAutogradError
+    from .events.file import load
     from .events.records import Event, TensorStats
     from .events.trace import Trace
-    from .events.file import load
     from .graph.graph import Graph
     from .graph.records import Edge, Node, SavedTensor
     from .graph.tensor_meta import TensorMeta

@@ -34,14 +34,17 @@ INTERRUPTED = 130
 READER_GONE = 141
 
 VERBS = {
-    "show": "print a graph as text, or what is known of one node",
-    "render": "draw a graph into a file: .png .svg .pdf .dot .txt .json",
-    "demo": "a first gradient, explained step by step, and pictures of two graphs",
+    "show": "print a graph or a trace as text, or what is known of one node",
+    "render": "draw a graph or a trace into a file: .png .svg .pdf .dot .txt .json",
+    "compare": "say where two saved traces differ first",
+    "demo": "a first gradient, explained step by step, two graphs and a backward pass",
     "doctor": "check that PyTorch, Graphviz and the rest are there and work",
 }
 
 EPILOG = """\
-TARGET, where a verb takes one, is a graph that was saved (graph.json) or Python code:
+TARGET, where a verb takes one, is a file or Python code:
+  graph.json                a graph that was saved
+  trace.json, trace.jsonl   a trace of a backward pass that was saved, or its log
   train.py:loss             the tensor `loss` that train.py makes
   train.py:make_loss        a function without arguments; it is called, and returns the loss,
                             or the loss and the model: return loss, model
@@ -52,11 +55,14 @@ examples:
   inspect-autograd show train.py:make_loss               the graph as text
   inspect-autograd show train.py:loss --find "Softmax*"  look nodes up
   inspect-autograd render train.py:loss -o graph.png     a picture
+  inspect-autograd show trace.json                       what a backward pass did
+  inspect-autograd compare before.json after.json        where two of them differ
   inspect-autograd VERB --help                           all options of a verb
 
 exit codes:
   0    it worked
-  1    the job failed: no picture could be drawn, or the code of TARGET raised an error
+  1    the job failed: no picture could be drawn, or the code of TARGET raised an error;
+       or compare found that the traces differ
   2    a mistake in the command line, or in the target
   130  interrupted with Ctrl-C
   141  whoever read the output has closed it, as `| head` does
@@ -70,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the name of the program; those of the process by default.
 
     Returns:
-        The exit code: 0 it worked, 1 the job failed, 2 a mistake in the command line or in the
-        target, 130 interrupted, 141 the reader of the output has gone.
+        The exit code: 0 it worked, 1 the job failed or two traces differ, 2 a mistake in the
+        command line or in the target, 130 interrupted, 141 the reader of the output has gone.
     """
     arguments = [*(sys.argv[1:] if argv is None else argv)]
     for name in ("stdout", "stderr"):
@@ -136,7 +142,7 @@ def _build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     layout = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="inspect-autograd",
-        description="See the graph that PyTorch's backward pass walks.",
+        description="See the graph that PyTorch's backward pass walks, and what it does there.",
         epilog=EPILOG,
         formatter_class=layout,
         allow_abbrev=False,
@@ -166,7 +172,7 @@ def _check_verb(arguments: Sequence[str], parser: argparse.ArgumentParser) -> No
             usage=parser.format_help(),
             remedy="Start with: inspect-autograd demo",
         )
-    if verb.endswith((".json", ".py")) or ":" in verb:
+    if verb.endswith((".json", ".jsonl", ".py")) or ":" in verb:
         remedy = f"Put a verb before the target: inspect-autograd show {verb}"
     else:
         near = get_close_matches(verb, VERBS, n=1)
@@ -225,7 +231,7 @@ def _format(error: BaseException) -> str:
     lines = [f"error: {message}"]
     if isinstance(error, UserCodeError) and error.traceback:
         lines.insert(0, error.traceback.rstrip("\n"))
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and error.usage:
         lines.insert(0, error.usage.rstrip("\n"))
     if remedy:
         lines.append(f"  What to do: {remedy}")

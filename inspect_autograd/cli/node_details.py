@@ -8,6 +8,7 @@ from typing import Any
 from ..graph.graph import Graph
 from ..graph.records import Edge, Node, SavedTensor
 from ..graph.tensor_meta import format_bytes
+from ..render.escape import visible
 from ..render.table import format_table
 
 __all__ = ["describe_node_fully", "node_data"]
@@ -41,7 +42,7 @@ def describe_node_fully(graph: Graph, node: Node) -> str:
     title = _name(node)
     if node.label != node.name:
         title += f" ({node.name})"
-    sections = [title, _section("", list(_facts(node)))]
+    sections = [visible(title), _section("", list(_facts(node)))]
     sections += [
         _section(heading, rows)
         for heading, rows in (

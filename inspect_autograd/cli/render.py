@@ -1,4 +1,4 @@
-"""`inspect-autograd render`: a picture of a graph, or the graph itself, into a file."""
+"""`inspect-autograd render`: a picture of a graph or trace, or its data, into a file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,38 @@ import warnings
 from pathlib import Path
 from typing import Any, get_args
 
+from ..events.trace import Trace
 from ..graph.atomic_write import check_target
+from ..graph.graph import Graph
 from ..render.picture import FORMATS, render_view
 from ..render.view import ViewName, choose_view, count_boxes
 from .result import Result, Say, UsageError
-from .target import add_target_arguments, load_target
+from .target import (
+    MAKE_A_TRACE,
+    add_target_arguments,
+    is_code,
+    load_target,
+    refuse_options,
+)
+from .trace_pass import check_pass, pass_id
 
 __all__ = ["add_arguments", "run"]
 
-SUFFIXES = (*FORMATS, ".json")
+CHROME_SUFFIX = ".chrome.json"
+SUFFIXES = (*FORMATS, ".json", CHROME_SUFFIX)
+FOR_GRAPHS = dict.fromkeys(
+    ("--saved", "--attributes"), "Leave it out: boxes show what nodes received instead."
+)
+FOR_TRACES = {"--pass": MAKE_A_TRACE}
 
 DESCRIPTION = """\
 Draw a graph into a file: the loss at the top, parameters at the bottom, and arrows the way
-gradients flow. The suffix chooses the format: .png, .svg or .pdf for a picture, .txt for text,
-.dot for Graphviz source, .json for the graph itself, to be shown or drawn later.
+gradients flow. A trace adds to this what one backward pass did: the norms of gradients as colours,
+the order in which nodes ran as numbers, and where NaN or Inf was born.
+
+The suffix chooses the format: .png, .svg or .pdf for a picture, .txt for text, .dot for Graphviz
+source, .json for the graph or trace itself, to be shown or drawn later. Of a trace, .chrome.json
+is a timeline for https://ui.perfetto.dev.
 
 Views of a graph with many nodes:
   auto    every node of a small graph; a large one is folded until it can be read
@@ -37,6 +55,8 @@ examples:
   inspect-autograd render train.py:make_loss -o graph.svg --saved --title "First step"
   inspect-autograd render train.py:loss -o graph.json     keep it, without the tensors
   inspect-autograd render graph.json -o all.pdf --view full --timeout 300
+  inspect-autograd render trace.json -o flow.png          the last backward pass of a trace
+  inspect-autograd render step.jsonl -o step.json         a log as a trace
 """
 
 
@@ -59,12 +79,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to fold (%(default)s by default)",
     )
     parser.add_argument(
-        "--saved", action="store_true", help="also draw the tensors that nodes keep for backward"
+        "--saved",
+        action="store_true",
+        help="of a graph: also draw the tensors that nodes keep for backward",
     )
     parser.add_argument(
         "--attributes",
         action="store_true",
-        help="also write what else nodes keep into their boxes: dim, eps, reduction …",
+        help="of a graph: also write what else nodes keep into their boxes: dim, eps, reduction …",
+    )
+    parser.add_argument(
+        "--pass",
+        type=pass_id,
+        metavar="N",
+        help="of a trace: the backward pass to draw (the last one by default)",
     )
     parser.add_argument("--title", metavar="TEXT", help="a line above the picture")
     parser.add_argument(
@@ -79,12 +107,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, say: Say) -> Result:
     """Write the file, and print its path and what was folded."""
     _check_file(options.out)
-    graph = load_target(options.target, max_nodes=options.max_nodes)
-    data: dict[str, Any] = {"target": options.target, "nodes": len(graph)}
+    if is_code(options.target):  # Before it runs, which may take long.
+        _check_for_graph(options)
+    loaded = load_target(options.target, max_nodes=options.max_nodes)
+    data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Trace):
+        return Result(data | _write_trace(loaded, options, say))
+    _check_for_graph(options)
+    return Result(data | _write_graph(loaded, options, say))
+
+
+def _write_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str, Any]:
+    data: dict[str, Any] = {"nodes": len(graph)}
     if options.out.suffix == ".json":
         path = graph.save(options.out)
         say(f"{path}\n{len(graph)} nodes")
-        return Result(data | {"path": str(path)})
+        return data | {"path": str(path)}
     shown = choose_view(graph, options.view, show_saved=options.saved)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -99,7 +137,54 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     boxes = count_boxes(shown.graph, show_saved=options.saved)
     remarks = [*shown.captions, *(str(warning.message) for warning in caught)]
     say("\n".join([str(path), f"{len(graph)} nodes, shown as {boxes} boxes", *remarks]))
-    return Result(data | {"path": str(path), "boxes": boxes, "remarks": remarks})
+    return data | {"path": str(path), "boxes": boxes, "remarks": remarks}
+
+
+def _write_trace(trace: Trace, options: argparse.Namespace, say: Say) -> dict[str, Any]:
+    refuse_options(options, FOR_GRAPHS, "trace")
+    id = getattr(options, "pass")
+    check_pass(trace, id)
+    nodes, events = len(trace.graph), len(trace)
+    data: dict[str, Any] = {"nodes": nodes, "events": events, "passes": len(trace.passes)}
+    if options.out.suffix == ".json":
+        if id is not None:
+            raise UsageError(
+                f"--pass chooses what is drawn, but {options.out} is to hold the whole trace",
+                remedy="Leave --pass out, or write a picture.",
+            )
+        path = trace.save(options.out)
+        is_timeline = path.name.endswith(CHROME_SUFFIX)
+        say(f"{path}\n{nodes} nodes, {events} events")
+        if is_timeline:
+            say("a timeline: open it in https://ui.perfetto.dev")
+        return data | {"path": str(path)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        path = trace.render(
+            options.out,
+            view=options.view,
+            backward_pass=id,
+            title=options.title,
+            timeout=options.timeout,
+        )
+    # Folded once more, as the picture does not say what it did; that is quick beside the layout.
+    shown = choose_view(trace.graph, options.view)
+    boxes = count_boxes(shown.graph)
+    remarks = [*shown.captions, *(str(warning.message) for warning in caught)]
+    outer = [one.id for one in trace.passes if one.parent is None]
+    if len(outer) > 1 and id is None:
+        remarks.append(f"pass {outer[-1]} is drawn, the last one; --pass N draws another one")
+    say("\n".join([str(path), f"{nodes} nodes, shown as {boxes} boxes", *remarks]))
+    return data | {"path": str(path), "boxes": boxes, "remarks": remarks}
+
+
+def _check_for_graph(options: argparse.Namespace) -> None:
+    refuse_options(options, FOR_TRACES, "graph")
+    if options.out.name.endswith(CHROME_SUFFIX):
+        raise UsageError(
+            f"--out is {str(options.out)!r}, a timeline, but {options.target} is no trace",
+            remedy=f"Use .json for the graph itself. {MAKE_A_TRACE}",
+        )
 
 
 def _check_file(path: Path) -> None:

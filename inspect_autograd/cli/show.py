@@ -1,25 +1,38 @@
-"""`inspect-autograd show`: a graph, or one node of it, as text."""
+"""`inspect-autograd show`: a graph or a trace, or one node of it, as text."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from ..graph.graph import Graph
-from ..render.table import format_table
-from .node_details import describe_node_fully, node_data
+from ..events.trace import Trace
 from .result import Result, Say, UsageError
-from .target import add_target_arguments, count, load_target
+from .show_graph import show_graph
+from .show_trace import show_trace
+from .target import (
+    MAKE_A_TRACE,
+    add_target_arguments,
+    count,
+    is_code,
+    load_target,
+    refuse_options,
+)
+from .trace_pass import pass_id
 
 __all__ = ["add_arguments", "run"]
 
 DEFAULT_MAX_LINES = 200
+DEFAULT_SLOWEST = 10
 
 DESCRIPTION = """\
-Print a graph as text: by default counts, and the first lines of the tree.
+Print a graph or a trace as text.
 
-A node receives the gradient of what its forward function returned, and passes gradients on to the
-nodes that made its inputs. So the text starts at the loss and ends at the parameters.
+Of a graph, by default: counts, and the first lines of the tree. A node receives the gradient of
+what its forward function returned, and passes gradients on to the nodes that made its inputs. So
+the text starts at the loss and ends at the parameters.
+
+Of a trace, by default: a line for each node that ran, in the order in which they ran, with the
+gradients that it received and returned; and where NaN or Inf was born, if something is not finite.
 """
 
 EPILOG = """\
@@ -28,7 +41,16 @@ examples:
   inspect-autograd show train.py:loss --tree           the graph as an indented tree
   inspect-autograd show train.py:loss --find "Mul*"    nodes by name, or "*.weight" by parameter
   inspect-autograd show train.py:loss --node 7         all that is known of node 7
+  inspect-autograd show trace.json                     what ran, and where NaN was born
+  inspect-autograd show step.jsonl --find "*.weight"   the same of some nodes, from a log
+  inspect-autograd show trace.json --flow module       how large the gradients of modules are
 """
+
+FOR_GRAPHS = {
+    "--tree": "Leave it out: what a trace shows is the table of what ran.",
+    "--summary": "Leave it out: what a trace shows is the table of what ran.",
+}
+FOR_TRACES = dict.fromkeys(("--flow", "--slowest", "--learning-rate", "--pass"), MAKE_A_TRACE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_arguments(parser)
     views = parser.add_mutually_exclusive_group()
     views.add_argument("--tree", action="store_true", help="the graph as an indented tree")
-    views.add_argument("--summary", action="store_true", help="counts, depth and bytes only")
+    views.add_argument(
+        "--summary", action="store_true", help="of a graph: counts, depth and bytes only"
+    )
     views.add_argument(
         "--find",
         metavar="GLOB",
@@ -47,6 +71,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     views.add_argument(
         "--node", metavar="ID", type=_node_id, help="one node, by the number that other views show"
     )
+    views.add_argument(
+        "--flow",
+        nargs="?",
+        type=_flow_by,
+        const="parameter",
+        metavar="parameter|module",
+        help="of a trace: how large the gradients of parameters (or modules) are, and which of "
+        "them vanish, explode or are missing",
+    )
+    views.add_argument(
+        "--slowest",
+        nargs="?",
+        type=_slowest,
+        const=DEFAULT_SLOWEST,
+        metavar="N",
+        help="of a trace: the nodes that took longest (%(const)s by default)",
+    )
     parser.add_argument(
         "--max-lines",
         type=count,
@@ -54,66 +95,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MAX_LINES,
         help="longest tree or table (%(default)s by default); what is left out is said",
     )
-
-
-def run(options: argparse.Namespace, say: Say) -> Result:
-    """Print the graph, or the part of it that was asked for."""
-    graph = load_target(options.target, max_nodes=options.max_nodes)
-    data: dict[str, Any] = {"target": options.target}
-    if options.find is not None:
-        return _find(graph, options, say, data)
-    if options.node is not None:
-        return _show_node(graph, options, say, data)
-    if options.tree:
-        text = graph.tree(max_lines=options.max_lines)
-        say(text)
-        return Result(data | {"tree": text.splitlines()})
-    summary = graph.summary()
-    say(str(summary) if options.summary else str(graph))
-    return Result(data | {"summary": summary, "roots": graph.roots, "notes": graph.notes})
-
-
-def _find(graph: Graph, options: argparse.Namespace, say: Say, data: dict[str, Any]) -> Result:
-    found = graph.find(options.find)
-    shown = found[: options.max_lines]
-    if found:
-        rows = [
-            (
-                f"#{node.id}",
-                node.label,
-                ", ".join("none" if meta is None else str(meta) for meta in node.receives),
-                node.name if node.label != node.name else "",
-                "" if node.scope is None else node.scope or "(outermost)",
-            )
-            for node in shown
-        ]
-        say(format_table(rows, ("node", "name", "receives", "kind of node", "module")))
-    match = "matches" if len(found) == 1 else "match"
-    left_out = len(found) - len(shown)
-    more = f"; {left_out} more than --max-lines {options.max_lines} shows" if left_out else ""
-    say(f"{len(found)} of {len(graph)} nodes {match} {options.find!r}{more}")
-    if not found:
-        kinds = ", ".join(name for name, _ in graph.summary().names[:8])
-        say(f'There are {kinds}. A glob with stars matches parts of a name: "*Mul*".')
-    return Result(
-        data
-        | {
-            "pattern": options.find,
-            "found": len(found),
-            "nodes": [node_data(graph, node) for node in shown],
-        }
+    parser.add_argument(
+        "--learning-rate",
+        type=_rate,
+        metavar="LR",
+        help="of the optimizer: --flow then shows how far a step moves each parameter",
+    )
+    parser.add_argument(
+        "--pass",
+        type=pass_id,
+        metavar="N",
+        help="the backward pass that --flow is about (the last one that reached a parameter)",
     )
 
 
-def _show_node(graph: Graph, options: argparse.Namespace, say: Say, data: dict[str, Any]) -> Result:
-    if not 0 <= options.node < len(graph):
-        raise UsageError(
-            f"there is no node {options.node}: this graph has the nodes 0 to {len(graph) - 1}",
-            remedy='Look it up: --find "Mul*" lists the numbers of matching nodes.',
-        )
-    node = graph.nodes[options.node]
-    say(describe_node_fully(graph, node))
-    return Result(data | {"node": node_data(graph, node)})
+def run(options: argparse.Namespace, say: Say) -> Result:
+    """Print the graph or trace, or the part of it that was asked for."""
+    _check_options(options)
+    loaded = load_target(options.target, max_nodes=options.max_nodes)
+    data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Trace):
+        refuse_options(options, FOR_GRAPHS, "trace")
+        return Result(data | show_trace(loaded, options, say))
+    refuse_options(options, FOR_TRACES, "graph")
+    return Result(data | show_graph(loaded, options, say))
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if is_code(options.target):  # Before it runs, which may take long.
+        refuse_options(options, FOR_TRACES, "graph")
+    for name in ("--learning-rate", "--pass"):
+        if options.flow is None and getattr(options, name[2:].replace("-", "_")) is not None:
+            raise UsageError(
+                f"{name} is there without --flow, which it belongs to",
+                remedy=f"Add --flow, or leave {name} out.",
+            )
 
 
 def _node_id(text: str) -> int:
@@ -123,3 +139,28 @@ def _node_id(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not the number of a node, such as 7"
         ) from None
+
+
+def _flow_by(text: str) -> str:
+    if text not in ("parameter", "module"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither parameter nor module; write TARGET before --flow"
+        )
+    return text
+
+
+def _slowest(text: str) -> int:
+    try:
+        return count(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; write TARGET before --slowest") from None
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, such as 1e-3")
+    return rate

@@ -1,20 +1,37 @@
-"""TARGET: the graph that a verb works on, from a saved file or from the user's code."""
+"""TARGET: the graph or trace that a verb works on, from a saved file or from the user's code."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import ArgumentTypeError, NoGraphError, TargetError
+from ..events.trace import Trace
 from ..graph.graph import Graph
+from .result import UsageError
 
-__all__ = ["add_target_arguments", "count", "load_target"]
+__all__ = [
+    "MAKE_A_TRACE",
+    "add_target_arguments",
+    "count",
+    "is_code",
+    "load_target",
+    "load_trace",
+    "refuse_options",
+]
 
 FORMS = (
-    "Name a saved graph (graph.json), a name in a file (train.py:loss), "
-    "or a name in a module (package.module:loss)."
+    "Name a saved graph or trace (graph.json, trace.json, trace.jsonl), a name in a file "
+    "(train.py:loss), or a name in a module (package.module:loss)."
 )
+TRACES = "Name a saved trace (trace.json) or the log of one (trace.jsonl)."
+MAKE_A_TRACE = (
+    "Trace the backward pass in Python first: `with inspect_autograd.trace(loss) as trace:` around "
+    'loss.backward(), then trace.save("trace.json").'
+)
+SAVED_SUFFIXES = (".json", ".jsonl")
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +39,9 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="a saved graph (graph.json), or a tensor or function in Python code "
-        "(train.py:loss, package.module:make_loss)",
+        help="a saved graph (graph.json), a saved trace (trace.json) or the log of one "
+        "(trace.jsonl), or a tensor or function in Python code (train.py:loss, "
+        "package.module:make_loss)",
     )
     parser.add_argument(
         "--max-nodes",
@@ -40,8 +58,35 @@ def count(text: str) -> int:
     return int(text)
 
 
-def load_target(target: str, *, max_nodes: int | None = None) -> Graph:
-    """The graph that a target names.
+def refuse_options(options: argparse.Namespace, remedies: Mapping[str, str], kind: str) -> None:
+    """Refuse the options that the target has no use for.
+
+    Args:
+        options: What the command line says; as `options.target` the target.
+        remedies: Names of the options that are refused, as on the command line, with what to do
+            instead.
+        kind: What the target is: `graph` or `trace`.
+
+    Raises:
+        UsageError: One of them is there.
+    """
+    other = {"graph": "trace", "trace": "graph"}[kind]
+    for name, remedy in remedies.items():
+        value = getattr(options, name.removeprefix("--").replace("-", "_"))
+        if value is not None and value is not False:
+            makes = "makes" if is_code(options.target) else "is"
+            raise UsageError(
+                f"{name} is for a {other}, but {options.target} {makes} a {kind}", remedy=remedy
+            )
+
+
+def is_code(target: str) -> bool:
+    """Whether a target names Python code, which makes a graph, and not a file that was saved."""
+    return ":" in target and not Path(target).exists()
+
+
+def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace:
+    """The graph that a target names, or the trace in a file.
 
     Args:
         target: As on the command line.
@@ -50,22 +95,47 @@ def load_target(target: str, *, max_nodes: int | None = None) -> Graph:
     Raises:
         TargetError: The target names nothing, or nothing that has a graph.
         UserCodeError: The code that it names raised an error.
-        FileFormatError: The file is no saved graph.
+        FileFormatError: The file is no saved graph or trace.
     """
-    # From the right, since a path may hold a colon itself: C:\\train.py:loss.
-    code, colon, name = target.rpartition(":")
-    if not colon or Path(target).exists():
+    if not is_code(target):
         return _load_file(Path(target), max_nodes)
+    # From the right, since a path may hold a colon itself: C:\\train.py:loss.
+    code, _, name = target.rpartition(":")
     if not name and code.endswith(".py"):
         return _load_file(Path(code), max_nodes)
     _check_name(code, name, target)
     return _load_code(code, name, target, max_nodes)
 
 
+def load_trace(target: str) -> Trace:
+    """The trace in a file, where nothing else will do.
+
+    Raises:
+        TargetError: There is no such file, or it holds a graph.
+        FileFormatError: The file is no saved trace.
+    """
+    path = Path(target)
+    if is_code(target) or path.suffix == ".py":
+        raise TargetError(
+            f"{target} is Python code; expected a saved trace",
+            remedy=f"{TRACES} {MAKE_A_TRACE}",
+        )
+    if path.is_dir():
+        raise TargetError(f"{path} is a folder; expected a saved trace", remedy=TRACES)
+    if not path.exists():
+        raise _missing_file(path)
+    loaded = _load_file(path, None)
+    if isinstance(loaded, Graph):
+        raise TargetError(
+            f"{path} is a saved graph; expected a saved trace", remedy=f"{TRACES} {MAKE_A_TRACE}"
+        )
+    return loaded
+
+
 # -- files ---------------------------------------------------------------------------------------
 
 
-def _load_file(path: Path, max_nodes: int | None) -> Graph:
+def _load_file(path: Path, max_nodes: int | None) -> Graph | Trace:
     if path.suffix == ".py":
         if not path.exists():
             raise _missing_file(path)
@@ -78,7 +148,7 @@ def _load_file(path: Path, max_nodes: int | None) -> Graph:
     if path.is_dir():
         raise TargetError(f"{path} is a folder", remedy=FORMS)
     if not path.exists():
-        if path.suffix == ".json" or len(path.parts) > 1:
+        if path.suffix in SAVED_SUFFIXES or len(path.parts) > 1:
             raise _missing_file(path)
         raise TargetError(f"there is no file {path}, and no name in Python code", remedy=FORMS)
     if max_nodes is not None:
@@ -86,7 +156,7 @@ def _load_file(path: Path, max_nodes: int | None) -> Graph:
             f"--max-nodes bounds what is captured, but {path} was captured before",
             remedy="Leave --max-nodes out, or name the code that makes the graph.",
         )
-    from ..graph.file import load
+    from ..events.file import load
 
     return load(path)
 
@@ -95,7 +165,7 @@ def _missing_file(path: Path) -> TargetError:
     folder = path.parent
     if not folder.is_dir():
         return TargetError(f"there is no folder {folder}", remedy="Check the path.")
-    suffixes = {path.suffix, ".py", ".json"}
+    suffixes = {path.suffix, ".py", *SAVED_SUFFIXES}
     others = sorted(other.name for other in folder.iterdir() if other.suffix in suffixes)
     near = get_close_matches(path.name, others, n=3, cutoff=0.5)
     return TargetError(
@@ -161,6 +231,11 @@ def _load_code(code: str, name: str, target: str, max_nodes: int | None) -> Grap
         if isinstance(value, Graph):
             return value
         outputs, model = to_outputs(value, target)
+        if isinstance(outputs, Trace):
+            raise TargetError(
+                f"{target} is a Trace, and traces are read from files only",
+                remedy='Save it, trace.save("trace.json"), and name the file.',
+            )
         params = find_names(module, model)
     try:
         return capture(outputs, params=params, max_nodes=max_nodes)

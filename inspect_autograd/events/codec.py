@@ -28,7 +28,7 @@ from .record_codec import (
     encode_parameter,
     encode_pass,
 )
-from .records import Outcome, TensorStats
+from .records import BackwardPass, Outcome, TensorStats
 from .strict_json import (
     Json,
     decode_number,
@@ -159,7 +159,8 @@ def check_trace(data: TraceData) -> None:
     """Refuse a trace whose parts do not fit together.
 
     Raises:
-        ValueError: Columns differ in length, or something is referred to that is not there.
+        ValueError: Columns differ in length, something is referred to that is not there, or a
+            pass ran inside one that began later.
     """
     table = data.table
     columns = (*(getattr(table, name) for name in COLUMNS), table.received, table.returned)
@@ -167,6 +168,7 @@ def check_trace(data: TraceData) -> None:
         raise ValueError("the columns of the events differ in length")
     if any(backward_pass.id != i for i, backward_pass in enumerate(data.passes)):
         raise ValueError("the backward passes are not numbered 0, 1, 2, …")
+    _check_nesting(data.passes)
     inputs = [item for p in data.passes for item in p.inputs or ()]
     nodes = [
         *table.nodes,
@@ -183,6 +185,15 @@ def check_trace(data: TraceData) -> None:
     _check_range("an event", (evidence.event for evidence in data.evidence), len(table))
     used = {p for column in (table.received, table.returned) for slots in column for p in slots}
     _check_range("a gradient", used - {NO_GRADIENT}, len(table.stats))
+
+
+def _check_nesting(passes: Iterable[BackwardPass]) -> None:
+    for backward_pass in passes:
+        outer = backward_pass.parent_pass
+        if (outer is None) != (backward_pass.parent is None):
+            raise ValueError("a backward pass names the node or the pass that it ran in, not both")
+        if outer is not None and not 0 <= outer < backward_pass.id:
+            raise ValueError("a backward pass ran inside one that did not begin before")
 
 
 def _outcomes(data: TraceData) -> list[Outcome]:

@@ -8,11 +8,11 @@ of the pass that called it, so the two are looked at as one.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isnan
 
+from .nested_passes import find_inner_passes, outermost_passes
 from .records import BackwardPass, PassInput, TensorStats, TracedParameter
 from .table import NO_GRADIENT
 from .trace import Trace
@@ -72,24 +72,21 @@ def collect_deliveries(trace: Trace, pass_id: int | None) -> Deliveries:
     """
     finder = ParameterFinder(trace)
     arrived = _collect_arrived(trace, finder)
-    parents = find_parent_passes(trace)
     if pass_id is None:
-        pass_id = _last_pass_with_gradient(trace, finder, arrived, parents)
+        pass_id = _last_pass_with_gradient(trace, finder, arrived)
     chosen = trace.passes[pass_id]
-    family = _descendants(parents, pass_id)
     merged: dict[int, Arrived] = {}
-    for index, of_pass in sorted(arrived.items()):
-        if index in family:
-            for parameter, some in of_pass.items():
-                target = merged.setdefault(parameter, Arrived())
-                target.orders += some.orders
-                target.stats += some.stats
+    for one in find_inner_passes(trace.passes, pass_id):
+        for parameter, some in arrived.get(one.id, {}).items():
+            target = merged.setdefault(parameter, Arrived())
+            target.orders += some.orders
+            target.stats += some.stats
     asked, notes = _asked_parameters(trace, chosen, finder)
     returned = _returned_by_grad(chosen, finder)
     deliveries = tuple(
         _delivery(trace.parameters[i], merged.get(i), returned.get(i), chosen) for i in asked
     )
-    return Deliveries(chosen, asked, deliveries, (*_pass_notes(chosen, parents), *notes))
+    return Deliveries(chosen, asked, deliveries, (*_pass_notes(trace, chosen), *notes))
 
 
 class ParameterFinder:
@@ -137,66 +134,18 @@ def _collect_arrived(trace: Trace, finder: ParameterFinder) -> dict[int, dict[in
     return found
 
 
-def find_parent_passes(trace: Trace) -> list[int | None]:
-    """For each pass the one whose node called it; None for a pass of its own.
-
-    Where a node ran in several passes, it is the last that began before: a child runs while its
-    parent does.
-    """
-    passes = trace.passes
-    callers = {p.parent for p in passes if p.parent is not None}
-    if not callers:
-        return [None] * len(passes)
-    ran: dict[int, set[int]] = {node: set() for node in callers}
-    table = trace.data.table
-    for node, index in zip(table.nodes, table.passes, strict=True):
-        if node in ran:
-            ran[node].add(index)
-    for p in passes:
-        # No event tells of a node that has not finished.
-        if p.outcome.node is not None and p.outcome.node in ran:
-            ran[p.outcome.node].add(p.id)
-    ordered = {node: sorted(indices) for node, indices in ran.items()}
-    parents: list[int | None] = []
-    last_own: int | None = None
-    for p in passes:
-        if p.parent is None:
-            parents.append(None)
-            last_own = p.id
-            continue
-        candidates = ordered[p.parent]
-        before = bisect_left(candidates, p.id)
-        parents.append(candidates[before - 1] if before else last_own)
-    return parents
-
-
-def _descendants(parents: Sequence[int | None], pass_id: int) -> set[int]:
-    """A pass and all that it called; a child has a higher id than its parent."""
-    family = {pass_id}
-    for index in range(pass_id + 1, len(parents)):
-        if parents[index] in family:
-            family.add(index)
-    return family
-
-
 def _last_pass_with_gradient(
-    trace: Trace,
-    finder: ParameterFinder,
-    arrived: Mapping[int, Mapping[int, Arrived]],
-    parents: Sequence[int | None],
+    trace: Trace, finder: ParameterFinder, arrived: Mapping[int, Mapping[int, Arrived]]
 ) -> int:
-    top = list(range(len(parents)))
-    for index, parent in enumerate(parents):
-        if parent is not None:
-            top[index] = top[parent]
+    passes = trace.passes
+    top = outermost_passes(passes)
     reached = {
         top[index]
         for index, of_pass in arrived.items()
         if any(stats is not None for some in of_pass.values() for stats in some.stats)
     }
-    reached |= {p.id for p in trace.passes if p.parent is None and _returned_by_grad(p, finder)}
-    own = [index for index, parent in enumerate(parents) if parent is None]
-    return max(reached) if reached else own[-1] if own else len(parents) - 1
+    reached |= {p.id for p in passes if p.parent is None and _returned_by_grad(p, finder)}
+    return max(reached) if reached else max(top)
 
 
 def _returned_by_grad(chosen: BackwardPass, finder: ParameterFinder) -> dict[int, TensorStats]:
@@ -228,8 +177,8 @@ def _asked_parameters(
     return asked, notes
 
 
-def _pass_notes(chosen: BackwardPass, parents: Sequence[int | None]) -> Iterable[str]:
-    own = sum(parent is None for parent in parents)
+def _pass_notes(trace: Trace, chosen: BackwardPass) -> Iterable[str]:
+    own = sum(backward_pass.parent is None for backward_pass in trace.passes)
     if own > 1 and chosen.parent is None:
         yield f"one of {own} passes; backward_pass= chooses another"
     if chosen.outcome.status == "raised":

@@ -158,6 +158,13 @@ def _explain_unknown(data: TraceData, search: NonfiniteSearch, birth: Birth) -> 
         )
         fix = "Trace from the tensor that the backward pass starts from: trace(that_tensor)."
         return Cause("", text, {}, fix)
+    if all(contribution.is_finite for contribution in contributions):
+        text = (
+            f"What was returned to it is finite, but the graph was {data.graph.truncation}. What "
+            "was cut off may have returned more."
+        )
+        fix = "Trace the whole graph."
+        return Cause("", text, _sources(data, contributions), fix)
     suspects = []
     for contribution in contributions:
         if contribution.is_finite is None and contribution.event is not None:

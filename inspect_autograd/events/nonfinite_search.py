@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..graph.topology import reverse_edges
+from .nested_passes import find_callers
 from .nonfinite_fixes import FORMAT_LIMITS
 from .nonfinite_report import NonfiniteKind
 from .records import BackwardPass, RootGradient, TensorStats
@@ -62,7 +63,7 @@ class NonfiniteSearch:
         self._reverse = reverse_edges(data.graph.edge_table)
         self._roots = self._index_roots()
         self._spans = self._find_spans()
-        self._parents = self._find_parents()
+        self._callers = find_callers(data)
         self._bad_inside = self._find_events_with_bad_inner_pass()
         self._last: tuple[int, int] | None = None
         self._last_contributions: dict[int, list[Contribution]] = {}
@@ -106,10 +107,10 @@ class NonfiniteSearch:
         tainted = {source}
         inner = birth.backward_pass
         for order in range(source + 1, len(table)):
-            is_parent = order == self._parents.get(inner)
-            if is_parent:
-                inner = table.passes[order]  # From here on, the pass of the node that ran it.
-            if is_parent or self._is_tainted(order, tainted):
+            is_caller = order == self._callers.get(inner)
+            if is_caller:
+                inner = table.passes[order]  # From here on, the pass of the node that called it.
+            if is_caller or self._is_tainted(order, tainted):
                 tainted.add(order)
                 if self._has_passed_on(order):
                     passed_on.append(table.nodes[order])
@@ -200,8 +201,8 @@ class NonfiniteSearch:
         states = [contribution.is_finite for contribution in contributions]
         if False in states:
             return None
-        if None in states or not states:
-            return "unknown"
+        if None in states or not states or self._data.graph.truncation is not None:
+            return "unknown"  # What was cut off from a graph may have sent anything.
         if len(states) == 1 or "NaN" in stats.problem:
             return "changed"  # A sum of finite numbers may be Inf, but never NaN.
         largest = [c.stats.max_abs for c in contributions if c.stats is not None]
@@ -212,7 +213,7 @@ class NonfiniteSearch:
         return "accumulated"
 
     def _births_at_roots(self, backward_pass: BackwardPass) -> Iterator[Birth]:
-        if self._parent_has_bad(backward_pass):
+        if self._caller_received_bad(backward_pass):
             return  # It was handed on to this pass by the node that ran it.
         for root in backward_pass.roots:
             if root.stats is not None and root.stats.is_finite is False:
@@ -269,42 +270,26 @@ class NonfiniteSearch:
                 roots.setdefault((backward_pass.id, root.node), []).append(root)
         return roots
 
-    def _find_parents(self) -> dict[int, int]:
-        """By id of a pass that a node ran: order of the event of that node."""
-        table = self._data.table
-        wanted = {p.parent for p in self._data.passes if p.parent is not None}
-        events: defaultdict[int, list[int]] = defaultdict(list)
-        for order, node in enumerate(table.nodes):
-            if node in wanted:
-                events[node].append(order)
-        parents = {}
-        for backward_pass, (_, end) in zip(self._data.passes, self._spans, strict=True):
-            if backward_pass.parent is not None:
-                # The node finishes after the pass that it runs, and began in an earlier one.
-                candidates = (
-                    order
-                    for order in events[backward_pass.parent]
-                    if order >= end and table.passes[order] < backward_pass.id
-                )
-                for order in candidates:
-                    parents[backward_pass.id] = order
-                    break
-        return parents
-
     def _find_events_with_bad_inner_pass(self) -> set[int]:
         """Events of nodes that ran a pass in which something was not finite."""
-        parents = self._parents
-        if not parents:
+        callers = self._callers
+        if not callers:
             return set()
         table = self._data.table
         found = set()
         for order, backward_pass in enumerate(table.passes):
-            if backward_pass in parents and (
+            if backward_pass in callers and (
                 self.has_bad(table.received[order]) or self.has_bad(table.returned[order])
             ):
-                found.add(parents[backward_pass])
+                found.add(callers[backward_pass])
         return found
 
-    def _parent_has_bad(self, backward_pass: BackwardPass) -> bool:
-        parent = self._parents.get(backward_pass.id)
-        return parent is not None and self.has_bad(self._data.table.received[parent])
+    def _caller_received_bad(self, backward_pass: BackwardPass) -> bool:
+        caller = self._callers.get(backward_pass.id)
+        if caller is not None:
+            return self.has_bad(self._data.table.received[caller])
+        if backward_pass.parent is None or backward_pass.parent_pass is None:
+            return False
+        # No event tells of a node that has not finished, but what was sent to it is known.
+        sent = self._contributions_by_slot(backward_pass.parent_pass, backward_pass.parent)
+        return any(one.is_finite is False for slot in sent.values() for one in slot)

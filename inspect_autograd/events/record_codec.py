@@ -154,6 +154,7 @@ def decode_pass(value: Mapping[str, Json]) -> BackwardPass:
         graph_task=whole_or_none(value["graph_task"]),
         thread=whole_number(value["thread"]),
         parent=whole_or_none(value["parent"]),
+        parent_pass=whole_or_none(value["parent_pass"]),
         outcome=decode_outcome(value["outcome"]),
     )
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from math import hypot, inf
 from typing import TypeAlias
 
+from ..events.nonfinite_search import Birth, NonfiniteSearch
 from ..events.records import BackwardPass, PassInput, TensorStats
 from ..events.table import NO_GRADIENT
 from ..events.trace import TraceData
 from ..graph.graph import Graph
 from ..graph.records import Edge, Node
-from .nonfinite_origins import find_origins
 
-__all__ = ["EdgeFacts", "NodeFacts", "PassFacts", "Span", "find_inner_passes"]
+__all__ = ["EdgeFacts", "NodeFacts", "PassFacts", "Span"]
 
 _Key: TypeAlias = tuple[int, int, int, int]
 """Source, source slot, target and target slot of an edge."""
@@ -58,12 +58,11 @@ class NodeFacts:
         ran: How many of them ran.
         orders: Orders of their events, ascending.
         norms: Of what each of them received, all its slots together; without what is not finite.
-        received: `NaN` and `Inf`, if these were in what they received.
+        received: `NaN` and `Inf`, if these were in what they received, or would have received if
+            they had run.
         returned: The same of what they returned.
         nonfinite: Those (ids as captured) at which anything was not finite.
-        births: See `Origins.births`.
-        arrivals: See `Origins.arrivals`, with the number of gradients sent.
-        is_given: Whether the call of the pass gave one of them what is not finite.
+        births: Where NaN and Inf came up, as `Trace.first_nonfinite` finds them.
         raised: The one that was running when the pass raised.
         taken: The gradients that `torch.autograd.grad` took here, at a node that it did not run.
     """
@@ -75,9 +74,7 @@ class NodeFacts:
     received: frozenset[str] = _NONE
     returned: frozenset[str] = _NONE
     nonfinite: list[int] = field(default_factory=list)
-    births: list[int] = field(default_factory=list)
-    arrivals: list[tuple[int, int]] = field(default_factory=list)
-    is_given: bool = False
+    births: list[Birth] = field(default_factory=list)
     raised: int | None = None
     taken: list[TensorStats] = field(default_factory=list)
 
@@ -112,6 +109,7 @@ class PassFacts:
         data: Of the trace.
         shown: The graph that is drawn: `data.graph`, folded or not.
         passes: The pass, and those inside it; none if nothing ran.
+        births: Where NaN and Inf came up in these passes, in order of time.
         nodes: For each node of the shown graph.
     """
 
@@ -123,7 +121,12 @@ class PassFacts:
         self._raised = {backward_pass.outcome.node for backward_pass in passes} - {None}
         self._inputs = self._find_inputs()
         self._problems = [_PROBLEMS[stats.problem] for stats in data.table.stats]
-        self._origins = find_origins(data, self._orders, passes)
+        ids = {backward_pass.id for backward_pass in passes}
+        births = NonfiniteSearch(data).find_births()
+        self.births = [birth for birth in births if birth.backward_pass in ids]
+        self._births: dict[int, list[Birth]] = {}
+        for birth in self.births:
+            self._births.setdefault(birth.node, []).append(birth)
         self._shown_ids = array("q", bytes(8 * len(data.graph)))
         self.nodes = [self._node_facts(node) for node in shown.nodes]
         self._edges = self._find_edges()
@@ -134,16 +137,6 @@ class PassFacts:
             if facts.norms:
                 yield facts.norms.high
             yield from (stats.l2 for stats in facts.taken if stats.l2 is not None)
-
-    @property
-    def origins(self) -> set[int]:
-        """Nodes (ids as captured) that ran and at which NaN or Inf came up, or was given."""
-        origins = self._origins
-        return {*origins.births, *origins.arrivals, *origins.given}.intersection(self._orders)
-
-    def first_order(self, node: int) -> int:
-        """Order of the first event of a node (id as captured) that ran."""
-        return self._orders[node][0]
 
     def shown_id(self, node: int) -> int:
         """The node of the shown graph that stands for a node as captured."""
@@ -189,26 +182,25 @@ class PassFacts:
         return found
 
     def _node_facts(self, node: Node) -> NodeFacts:
-        members, origins = node.members, self._origins
-        facts = NodeFacts(len(members))
-        for member in members:
+        facts = NodeFacts(len(node.members))
+        for member in node.members:
             self._shown_ids[member] = node.id
+            births = self._births.get(member, ())
+            facts.births += births
             if member in self._orders:
                 facts.ran += 1
-                facts.is_given |= member in origins.given
-                self._add_events(facts, member)
+                is_finite = self._add_events(facts, member)
             else:
-                facts.taken += self._inputs.get(member, ())
-            if member in origins.births:
-                facts.births.append(member)
-            if member in origins.arrivals:
-                facts.arrivals.append((member, origins.arrivals[member]))
+                is_finite = self._add_taken(facts, member, births)
+            if births or not is_finite:
+                facts.nonfinite.append(member)
             if member in self._raised:
                 facts.raised = member
         facts.orders.sort()
         return facts
 
-    def _add_events(self, facts: NodeFacts, node: int) -> None:
+    def _add_events(self, facts: NodeFacts, node: int) -> bool:
+        """Add what a node did that ran, and tell whether all of it is finite."""
         table = self.data.table
         is_finite = True
         for order in self._orders[node]:
@@ -221,8 +213,16 @@ class PassFacts:
             norm = None if received else self._norm(table.received[order])
             if norm is not None:
                 facts.norms.add(norm)
-        if not is_finite:
-            facts.nonfinite.append(node)
+        return is_finite
+
+    def _add_taken(self, facts: NodeFacts, node: int, births: Iterable[Birth]) -> bool:
+        """Add what was to arrive at a node that did not run; tell whether all of it is finite."""
+        taken = self._inputs.get(node, ())
+        facts.taken += taken
+        texts = (*(stats.problem for stats in taken), *(birth.what for birth in births))
+        problems = _NONE.union(*(_PROBLEMS[text] for text in texts))
+        facts.received |= problems
+        return not problems
 
     def _norm(self, positions: Iterable[int]) -> float | None:
         """Norm of several gradients together; None if one is unknown."""
@@ -267,21 +267,3 @@ class PassFacts:
             facts.nonfinite += bool(problems)
             if stats.l2 is not None and not problems:
                 facts.norms.add(stats.l2)
-
-
-def find_inner_passes(data: TraceData, chosen: BackwardPass) -> tuple[BackwardPass, ...]:
-    """A pass, and those that its nodes ran while it was at work (reentrant checkpoints)."""
-    callers = {backward_pass.parent for backward_pass in data.passes} - {None}
-    ran_in: dict[int, list[int]] = {}
-    for node, id in zip(data.table.nodes, data.table.passes, strict=True):
-        if node in callers:
-            ran_in.setdefault(node, []).append(id)
-    inside = {chosen.id}
-    for backward_pass in data.passes:  # Ids ascend, so a pass comes after the one it ran in.
-        if backward_pass.parent is None:
-            continue
-        earlier = [id for id in ran_in.get(backward_pass.parent, ()) if id < backward_pass.id]
-        # A node that raised has no event; then it ran in the pass before.
-        if max(earlier, default=backward_pass.id - 1) in inside:
-            inside.add(backward_pass.id)
-    return tuple(backward_pass for backward_pass in data.passes if backward_pass.id in inside)

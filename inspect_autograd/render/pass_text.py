@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, isnan
 
+from ..events.nonfinite_report import NonfiniteKind
 from ..events.records import TensorStats
 from ..events.table import NO_GRADIENT
 from ..events.trace import TraceData
@@ -25,6 +26,14 @@ __all__ = [
     "short_stats",
 ]
 
+ORIGINS: Mapping[NonfiniteKind, tuple[str, str]] = {
+    "root": ("WAS GIVEN", "WAS GIVEN"),
+    "changed": ("BORN IN A HOOK", "BORN IN A HOOK INSIDE"),
+    "accumulated": ("BORN IN A SUM", "BORN IN A SUM INSIDE"),
+    "born": ("BORN HERE", "BORN INSIDE"),
+    "unknown": ("FIRST SEEN HERE", "FIRST SEEN INSIDE"),
+}
+"""How NaN or Inf came up: in a box that stands for one node, and in one for several."""
 MAX_RUNS = 4
 """Different gradients of one node that its box tells of."""
 MAX_LINE_CHARS = 40
@@ -110,19 +119,14 @@ def _nonfinite(facts: NodeFacts, data: TraceData) -> list[str]:
     if inside and facts.nonfinite:
         problem = join_problems(facts.received | facts.returned)
         texts.append(f"{problem} at {len(facts.nonfinite)} of {facts.nodes} nodes")
-    if facts.is_given:
-        texts.append(f"{join_problems(facts.received)} WAS GIVEN")
-    if facts.arrivals:
-        is_sum = any(count > 1 for _, count in facts.arrivals)
-        what = "IN A SUM" if is_sum else "IN A HOOK"
-        texts.append(f"{join_problems(facts.received)} BORN {what}{' INSIDE' * inside}")
-    if facts.births:
-        where = "INSIDE" if inside else "HERE"
-        texts.append(f"{join_problems(facts.returned)} BORN {where}")
-        if inside:
-            names = data.graph.node_table.names
-            more = f" and {len(facts.births) - 1} more" if len(facts.births) > 1 else ""
-            texts.append(f"at {names[facts.births[0]]}{more}")
+    for kind, words in ORIGINS.items():
+        births = [birth for birth in facts.births if birth.kind == kind]
+        if births:
+            what = frozenset(word for birth in births for word in birth.what.split(" and "))
+            texts.append(f"{join_problems(what)} {words[inside]}")
+        if births and inside and kind in ("born", "unknown"):
+            name = data.graph.node_table.names[births[0].node]
+            texts.append(f"at {name}{f' and {len(births) - 1} more' if len(births) > 1 else ''}")
     return texts
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..events.pass_spans import find_callers
 from ..events.records import BackwardPass, PassInput
 from ..events.table import NO_GRADIENT
 from ..events.trace import TraceData
 
-__all__ = ["Line", "choose_lines", "list_lines", "pass_depths"]
+__all__ = ["Line", "choose_lines", "list_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +80,6 @@ def _nonfinite_events(data: TraceData) -> list[bool]:
         not bad.isdisjoint(received) or not bad.isdisjoint(returned)
         for received, returned in zip(table.received, table.returned, strict=True)
     ]
-
-
-def pass_depths(data: TraceData) -> list[int]:
-    """How many passes each pass is nested in; where the outer one is not known, 1."""
-    callers = find_callers(data)
-    depths: list[int] = []
-    for backward_pass in data.passes:
-        order = callers.get(backward_pass.id)
-        outer = None if order is None else data.table.passes[order]
-        if backward_pass.parent is None:
-            depths.append(0)
-        else:
-            depths.append(1 if outer is None or outer >= len(depths) else depths[outer] + 1)
-    return depths
 
 
 def choose_lines(lines: list[Line], room: int) -> list[int]:

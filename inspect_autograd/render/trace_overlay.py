@@ -181,7 +181,7 @@ class TraceOverlay:
 
 def _state(facts: NodeFacts, fill: str | None) -> str:
     """What a box is first of all: `ran`, or a key of `STATES`."""
-    if facts.births or facts.arrivals or facts.is_given:
+    if any(birth.kind != "unknown" for birth in facts.births):
         return "born"
     if facts.nonfinite:
         return "nonfinite"

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ArgumentError, ArgumentTypeError
+from ..events.nested_passes import find_inner_passes
+from ..events.nonfinite_search import Birth
 from ..events.records import BackwardPass, Outcome
 from ..events.trace import Trace, TraceData
+from ..graph.graph import Graph
 from .escape import shorten
 from .labels import display_name
-from .pass_facts import PassFacts, find_inner_passes
+from .pass_facts import PassFacts
 from .pass_heading import pass_heading
 from .picture import check_options, render_view
 from .trace_overlay import TraceOverlay
@@ -59,7 +62,7 @@ def render_trace(
     data = trace.data
     chosen = _choose_pass(data.passes, backward_pass)
     shown = choose_view(data.graph, view)
-    passes = () if chosen is None else find_inner_passes(data, chosen)
+    passes = () if chosen is None else find_inner_passes(data.passes, chosen.id)
     facts = PassFacts(data, shown.graph, passes)
     captions = [*_captions(facts, chosen), *shown.captions]
     if passes:
@@ -143,24 +146,30 @@ def _error(data: TraceData, outcome: Outcome) -> str:
 
 
 def _nonfinite(facts: PassFacts) -> Iterator[str]:
-    """Where NaN and Inf are, where they come from, in the order of execution, and why."""
+    """Where NaN and Inf are, where they come from, in the order of time, and why."""
     bad = sum(len(one.nonfinite) for one in facts.nodes)
     if not bad:
         return
-    nodes = facts.data.graph.nodes
-    origins = sorted(facts.origins, key=facts.first_order)
-    names = [f"{display_name(nodes[id])} (order {facts.first_order(id)})" for id in origins]
-    shown = ", ".join(names[:MAX_REMARKS])
-    if len(names) > MAX_REMARKS:
-        shown += f" and {len(names) - MAX_REMARKS} more nodes"
-    came = f", beginning at {shown}" if names else ""
+    graph = facts.data.graph
+    first = "first seen" if facts.births and facts.births[0].kind == "unknown" else "beginning"
+    # What is first seen later may come from what began earlier.
+    births = [b for b in facts.births if first == "first seen" or b.kind != "unknown"]
+    shown = ", ".join(_origin(graph, birth) for birth in births[:MAX_REMARKS])
+    if len(births) > MAX_REMARKS:
+        shown += f" and {len(births) - MAX_REMARKS} more nodes"
+    came = f", {first} at {shown}" if births else ""
     yield f"NaN or Inf at {bad} {'nodes' if bad > 1 else 'node'}{came}."
-    orders = {order for one in facts.nodes for order in one.orders}
-    seen = [one for one in facts.data.evidence if one.event in orders and one.text]
+    born = {birth.event for birth in births if birth.kind == "born"}
+    seen = [one for one in facts.data.evidence if one.event in born and one.text]
     for evidence in seen[:MAX_EVIDENCE]:
-        node = nodes[facts.data.table.nodes[evidence.event]]
+        node = graph.nodes[facts.data.table.nodes[evidence.event]]
         text = shorten(evidence.text, MAX_EVIDENCE_CHARS)
         yield f"{display_name(node)} (order {evidence.event}): {text}"
+
+
+def _origin(graph: Graph, birth: Birth) -> str:
+    when = "not run" if birth.event is None else f"order {birth.event}"
+    return f"{display_name(graph.nodes[birth.node])} ({when})"
 
 
 def _shortened(what: str, texts: Sequence[str]) -> Iterator[str]:

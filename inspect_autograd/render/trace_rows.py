@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..events.pass_spans import find_callers
+from ..events.nested_passes import find_callers, pass_depths
 from ..events.trace import Trace, TraceData
 from .escape import shorten, visible
 from .gradient_text import format_duration, gradients_text
 from .labels import display_name
 from .pass_heading import describe_input, pass_heading
 from .table import format_table
-from .trace_lines import Line, pass_depths
+from .trace_lines import Line
 
 __all__ = ["TraceRows"]
 
@@ -44,7 +44,7 @@ class TraceRows:
         self._nodes = data.graph.nodes
         self._events = Trace(data).events
         self._is_one_pass = len(data.passes) == 1
-        self._indents = ["  " * min(depth, MAX_INDENT) for depth in pass_depths(data)]
+        self._indents = ["  " * min(depth, MAX_INDENT) for depth in pass_depths(data.passes)]
         self._called: dict[int, list[str]] = {}
         for backward_pass, order in find_callers(data).items():
             self._called.setdefault(order, []).append(str(backward_pass))

@@ -117,9 +117,14 @@ def test_passes_of_several_threads_in_one_trace() -> None:
         y = y * 1.01
     loss = y.sum()
 
+    # A thread that starts when another one is gone may be given its identifier.
+    all_are_there = threading.Barrier(3)
+
     def work() -> None:
+        all_are_there.wait()
         for _ in range(10):
             torch.autograd.grad(loss, x, retain_graph=True)
+        all_are_there.wait()
 
     with ia.trace(loss) as trace:
         threads = [threading.Thread(target=work, name=f"worker {i}") for i in range(3)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ import inspect_autograd as ia
 
 from .ways_through_a_trace import (
     ENGINE_ENTRY,
+    PACKAGE,
     WAYS,
     Graph,
     assert_nothing_registered,
@@ -176,3 +179,53 @@ def test_other_loss_of_the_same_model() -> None:
     assert trace.notes == (
         "1 backward pass in this block ran over other graphs than the traced one",
     )
+
+
+BEFORE_LEAVING = ["not_compiled.<locals>.call", "Tracer.__exit__", "Tracer._close", "finish"]
+
+
+@pytest.mark.parametrize("method", ["__enter__", "__exit__"])
+def test_interrupt_at_every_line(method: str) -> None:
+    """At every line of the package that runs while a block is entered or left, one by one."""
+    graph = Graph()
+    for line in range(10_000):
+        tracer = ia.trace(graph.loss)
+        if method == "__exit__":
+            tracer.__enter__()
+        with interrupt_at_line(line) as state:
+            if method == "__enter__":
+                tracer.__enter__()
+            else:
+                tracer.__exit__(None, None, None)
+        if state["at"] in BEFORE_LEAVING:
+            del tracer  # Nothing has been done yet, so this is as if nobody had left the block.
+        if state["at"] or method == "__exit__":
+            assert engine_entry() is ENGINE_ENTRY, state
+            assert_nothing_registered(graph.loss)
+        if state["at"] is None:
+            break
+    assert 30 < line < 5000
+
+
+@contextmanager
+def interrupt_at_line(number: int) -> Iterator[dict[str, Any]]:
+    """Raise KeyboardInterrupt before the line of the package that runs as the `number`-th."""
+    state: dict[str, Any] = {"lines": 0, "at": None}
+
+    def trace_lines(frame: FrameType, event: str, argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line" and state["at"] is None:
+            if state["lines"] == number:
+                state["at"] = frame.f_code.co_qualname
+                raise KeyboardInterrupt
+            state["lines"] += 1
+        return trace_lines
+
+    sys.settrace(trace_lines)
+    try:
+        yield state
+    except KeyboardInterrupt:
+        assert state["at"]
+    finally:
+        sys.settrace(None)

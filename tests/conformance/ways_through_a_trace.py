@@ -20,6 +20,7 @@ import inspect_autograd as ia
 
 __all__ = [
     "ENGINE_ENTRY",
+    "PACKAGE",
     "TRACES",
     "WAYS",
     "Graph",

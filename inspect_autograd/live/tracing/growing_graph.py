@@ -94,7 +94,9 @@ class GrowingGraph:
 
     def release(self) -> None:
         """Let go of the live nodes; only what was described remains."""
-        self._count, self.ids = len(self.ids), {}
+        if self._count is None:
+            self._count = len(self.ids)
+        self.ids = {}
 
     def kind_of(self, id: int) -> str:
         """The kind of a node, as in `Node.kind`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ...graph.graph import Graph
 from ..garbage_collector import collector_paused
 from ..private_torch import LiveNode
 from .arguments import Keep
+from .interrupts import finish
 from .recorder import Recorder
 
 __all__ = ["Hooks", "remove_all"]
@@ -45,20 +47,14 @@ class Hooks:
 
 
 def remove_all(handles: list[Any]) -> None:
-    """Take all hooks off; those of nodes that are gone went with them.
+    """Take all hooks off; those of nodes that are gone went with them."""
+    finish(partial(_remove_each, handles))
 
-    An interrupt is passed on when all are off: by now nobody else would do it.
-    """
-    interrupt: BaseException | None = None
+
+def _remove_each(handles: list[Any]) -> None:
     while handles:
-        try:
-            while handles:
-                handles[-1].remove()
-                handles.pop()
-        except KeyboardInterrupt as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
+        handles[-1].remove()
+        handles.pop()
 
 
 def _take_off(node: LiveNode, recorder: Recorder) -> None:

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from .environment import describe_environment
 from .gradient_stats import GradientStats
 from .growing_graph import GrowingGraph
 from .hooks import Hooks, remove_all
+from .interrupts import finish
 from .live_log import LiveLog, open_log
 from .pass_watch import PassWatch
 from .passes import PassBook, outcome_of
@@ -129,7 +131,8 @@ class Tracer:
         )
         self._log: LiveLog | None = None
         # Hooks are taken off even if nobody leaves the block, when this object goes.
-        self._remove_hooks = weakref.finalize(self, remove_all, hooks.handles)
+        self._handles = hooks.handles
+        weakref.finalize(self, remove_all, self._handles)
         self._trace: weakref.ref[Trace] | None = None
         self._begin_ns = 0
         self._error: Outcome | None = None
@@ -156,16 +159,16 @@ class Tracer:
             if self._log is not None:
                 self._log.write_header(self._graph.to_graph(), self._level, describe_environment())
                 self._log.write_parameters(self._parameters.to_records())
+            trace = Trace(source=self._assemble)
+            self._trace = weakref.ref(trace)
             watch(self._watch)
+            return trace
         except BaseException:
             self._close(None)
             if self._log is not None:
                 with contextlib.suppress(OSError):
                     self._log.close(None)
             raise
-        trace = Trace(source=self._assemble)
-        self._trace = weakref.ref(trace)
-        return trace
 
     @not_compiled
     def __exit__(
@@ -200,12 +203,12 @@ class Tracer:
     def _close(self, error: BaseException | None) -> None:
         """Let go of the engine, the hooks and the graph; what was noted stays."""
         running = list(self._recorder.running)
-        try:
-            self._passes.end(error, running[-1] if running else None)
-            unwatch(self._watch)
-        finally:
-            self._remove_hooks()
-            self._graph.release()
+        finish(
+            partial(self._passes.end, error, running[-1] if running else None),
+            partial(unwatch, self._watch),
+            partial(remove_all, self._handles),
+            self._graph.release,
+        )
 
     # -- what comes out ------------------------------------------------------------------------
 

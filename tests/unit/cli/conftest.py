@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import inspect_autograd as ia
 from inspect_autograd.cli.main import main
 
 
@@ -126,3 +128,65 @@ def quadratic(write: Callable[[str, str], Path]) -> Path:
 def model(write: Callable[[str, str], Path]) -> Path:
     """A file with a model and functions about it."""
     return write("model.py", MODEL)
+
+
+# -- saved traces ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trace_quadratic(tmp_path: Path) -> Callable[..., Path]:
+    """Trace y = factor · dot(x, x) at x = [0, 1, 2, 3], and save the trace.
+
+    At factor 2, by hand: Mul receives 1 and returns 2; Dot returns 2 · x twice, of norm
+    2 · sqrt(14) = 7.48; x receives [0, 4, 8, 12], of norm sqrt(224) = 14.97.
+    """
+
+    def save(name: str, factor: float = 2.0, **options: Any) -> Path:
+        x = torch.arange(4.0, requires_grad=True)
+        y = factor * torch.dot(x, x)
+        with ia.trace(y, params={"x": x}, **options) as trace:
+            y.backward()
+        return trace.save(tmp_path / name)
+
+    return save
+
+
+@pytest.fixture
+def trace_file(trace_quadratic: Callable[..., Path]) -> Path:
+    """A trace of y = 2 · dot(x, x)."""
+    return trace_quadratic("trace.json")
+
+
+@pytest.fixture
+def log_file(trace_quadratic: Callable[..., Path], tmp_path: Path) -> Path:
+    """The log of the same."""
+    trace_quadratic("of_log.json", log=tmp_path / "trace.jsonl")
+    return tmp_path / "trace.jsonl"
+
+
+@pytest.fixture
+def nan_file(tmp_path: Path) -> Path:
+    """A trace in which the square root of 0 makes NaN behind torch.where."""
+    x = torch.tensor([0.0, 1.0, 4.0], requires_grad=True)
+    y = torch.where(x > 0, x.sqrt(), x).sum()
+    with ia.trace(y, params={"x": x}) as trace:
+        y.backward()
+    return trace.save(tmp_path / "nan.json")
+
+
+@pytest.fixture
+def two_passes(tmp_path: Path) -> Path:
+    """A trace of the first and the second derivative of x³ at [1, 2]: 3x², 6x."""
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = (x**3).sum()
+    with ia.trace(y, params={"x": x}) as trace:
+        (gradient,) = torch.autograd.grad(y, x, create_graph=True)
+        gradient.sum().backward()
+    return trace.save(tmp_path / "two.json")
+
+
+@pytest.fixture
+def graph_file(tmp_path: Path) -> Path:
+    """A saved graph."""
+    x = torch.arange(4.0, requires_grad=True)
+    return ia.capture(2 * torch.dot(x, x), params={"x": x}).save(tmp_path / "graph.json")

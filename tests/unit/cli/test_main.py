@@ -50,18 +50,40 @@ def test_no_verb_is_a_mistake_that_shows_the_help(cli: Any) -> None:
     ("arguments", "message", "remedy"),
     [
         (["rendr"], "there is no verb 'rendr'", "Did you mean render?"),
-        (["zzz"], "there is no verb 'zzz'", "Use one of: show, render, demo, doctor."),
+        (["zzz"], "there is no verb 'zzz'", "Use one of: show, render, compare, demo, doctor."),
         (
             ["train.py:loss"],
             "there is no verb 'train.py:loss'",
             "Put a verb before the target: inspect-autograd show train.py:loss",
         ),
+        (
+            ["step.jsonl"],
+            "there is no verb 'step.jsonl'",
+            "Put a verb before the target: inspect-autograd show step.jsonl",
+        ),
+        (["compar"], "there is no verb 'compar'", "Did you mean compare?"),
+        (["compare", "a.json"], "the following arguments are required: B", "compare --help"),
+        (["compare", "a", "b", "--rtol", "-1"], "'-1' is not a number, 0 or more", "--help"),
+        (["compare", "a", "b", "--atol", "nan"], "'nan' is not a number, 0 or more", "--help"),
+        (["compare", "a", "b", "--atol", "x"], "'x' is not a number, 0 or more", "--help"),
         (["show"], "the following arguments are required: TARGET", "show --help"),
         (["show", "x.json", "--tre"], "unrecognized arguments: --tre", "--help"),
         (["show", "x.json", "--tree", "--summary"], "not allowed with argument --tree", "--help"),
         (["show", "x.json", "--node", "a"], "'a' is not the number of a node", "--help"),
         (["show", "x.json", "--max-lines", "0"], "'0' is not a whole number above 0", "--help"),
         (["show", "x.json", "--max-nodes", "two"], "'two' is not a whole number", "--help"),
+        (["show", "--flow", "x.json"], "'x.json' is neither parameter nor module", "--help"),
+        (["show", "--slowest", "x.json"], "above 0; write TARGET before --slowest", "--help"),
+        (["show", "x.json", "--flow", "--tree"], "not allowed with argument", "--help"),
+        (["show", "x.json", "--learning-rate", "0"], "'0' is not a number above 0", "--help"),
+        (["show", "x.json", "--learning-rate", "inf"], "'inf' is not a number above 0", "--help"),
+        (["show", "x.json", "--pass", "-1"], "'-1' is not the number of a pass", "--help"),
+        (["show", "x.json", "--pass", "0"], "--pass is there without --flow", "Add --flow"),
+        (
+            ["show", "x.json", "--learning-rate", "1"],
+            "--learning-rate is there without --flow",
+            "leave --learning-rate out",
+        ),
     ],
 )
 def test_a_mistake_in_the_command_line(
@@ -79,6 +101,10 @@ def test_a_mistake_in_the_command_line(
     assert remedy in as_json.error["remedy"]
     assert as_json.error["type"] == "UsageError"
     assert as_json.error["exit_code"] == 2
+
+
+def test_an_error_without_usage_lines_begins_with_the_error(cli: Any) -> None:
+    assert cli("show", "x.json", "--pass", "0").err.startswith("error: --pass is there")
 
 
 def test_debug_shows_the_traceback_of_a_mistake(cli: Any) -> None:
@@ -119,8 +145,10 @@ def test_ctrl_c(process: Any, write: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="pipes break differently on Windows")
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_a_reader_that_goes_away_is_no_error(more: list[str]) -> None:
-    command = [sys.executable, "-m", "inspect_autograd", "doctor", *more]
+@pytest.mark.parametrize("verb", ["doctor", "show", "compare"])
+def test_a_reader_that_goes_away_is_no_error(trace_file: Path, verb: str, more: list[str]) -> None:
+    files = {"doctor": [], "show": [trace_file], "compare": [trace_file, trace_file]}[verb]
+    command = [sys.executable, "-m", "inspect_autograd", verb, *map(str, files), *more]
     read, write = os.pipe()
     os.close(read)
     try:

@@ -1,5 +1,6 @@
 """`inspect-autograd render`: files of every format, and what is said about them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,104 @@ def test_a_saved_file_is_drawn_without_torch(process: Any, quadratic: Path, cli:
     quadratic.with_name("torch.py").write_text("raise ImportError('no torch here')\n")
     ran = process("render", "g.json", "-o", "g.svg", environment={"PYTHONPATH": "."})
     assert (ran.code, ran.err) == (0, "")
+
+
+# -- traces ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["g.png", "g.svg", "g.pdf", "g.dot", "g.txt"])
+def test_a_trace_in_every_format(
+    cli: Any, trace_file: Path, log_file: Path, tmp_path: Path, name: str
+) -> None:
+    for source in (trace_file, log_file):
+        ran = cli("render", source, "-o", tmp_path / name)
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out == f"{tmp_path / name}\n3 nodes, shown as 3 boxes\n"
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(BEGINNINGS.get(name, b""))
+        # The order in which it ran.
+        assert name.endswith((".png", ".pdf")) or b"1. DotBackward0" in content
+
+
+def test_title_view_and_data_of_a_trace(cli: Any, two_passes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "g.dot"
+    ran = cli("render", two_passes, "-o", out, "--title", "Twice", "--view", "chain", "--json")
+    assert ran.code == 0
+    nodes = len(ia.load(two_passes, ia.Trace).graph)
+    assert (ran.json["nodes"], ran.json["events"], ran.json["passes"]) == (nodes, 7, 2)
+    assert (ran.json["path"], ran.json["boxes"] < nodes) == (str(out), True)
+    folded = out.read_text(encoding="utf-8")
+    # The second pass goes through four nodes in a line.
+    assert ("Twice" in folded, "2–5. chain of 4" in folded) == (True, True)
+    cli("render", two_passes, "-o", out, "--view", "full")
+    assert "chain of 4" not in out.read_text(encoding="utf-8")
+
+
+def test_a_pass_of_a_trace(cli: Any, two_passes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "g.dot"
+    ran = cli("render", two_passes, "-o", out)
+    assert ran.out.endswith("\npass 1 is drawn, the last one; --pass N draws another one\n")
+    assert "Pass 1 of passes 0 to 1" in out.read_text(encoding="utf-8")
+    ran = cli("render", two_passes, "-o", out, "--pass", 0)
+    assert ran.out.endswith("boxes\n")
+    assert "Pass 0 of passes 0 to 1" in out.read_text(encoding="utf-8")
+    ran = cli("render", two_passes, "-o", out, "--pass", 2)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: --pass is 2, but this trace has the passes 0 to 1\n")
+
+
+def test_the_timeline_of_a_trace(cli: Any, trace_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.chrome.json"
+    ran = cli("render", trace_file, "-o", out)
+    assert ran.out == (
+        f"{out}\n3 nodes, 3 events\na timeline: open it in https://ui.perfetto.dev\n"
+    )
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert written == ia.load(trace_file, ia.Trace).to_chrome_trace()
+
+
+def test_a_log_becomes_a_trace(cli: Any, log_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.json"
+    ran = cli("render", log_file, "-o", out)
+    assert ran.out == f"{out}\n3 nodes, 3 events\n"
+    assert ia.load(out) == ia.load(log_file)
+    assert "trace-log" not in out.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def targets(trace_file: Path, graph_file: Path, write: Any) -> dict[str, object]:
+    """One of each kind; the code must not run."""
+    code = write("slow.py", "raise RuntimeError('ran')\n")
+    return {"trace": trace_file, "graph": graph_file, "code": f"{code}:y"}
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("trace", ["-o", "g.png", "--saved"], "--saved is for a graph, but "),
+        ("trace", ["-o", "g.png", "--attributes"], "--attributes is for a graph, but "),
+        ("trace", ["-o", "g.json", "--pass", "0"], "--pass chooses what is drawn, but g.json"),
+        ("trace", ["-o", "g.jsonl"], "--out is 'g.jsonl', which has the suffix '.jsonl'"),
+        ("trace", ["-o", "g.png", "--pass", "x"], "'x' is not the number of a pass"),
+        ("trace", ["-o", "g.png", "--max-nodes", "2"], "--max-nodes bounds what is captured"),
+        ("graph", ["-o", "g.png", "--pass", "0"], "--pass is for a trace, but "),
+        ("graph", ["-o", "g.chrome.json"], "--out is 'g.chrome.json', a timeline, but "),
+        ("code", ["-o", "g.png", "--pass", "0"], "--pass is for a trace, but "),
+        ("code", ["-o", "g.chrome.json"], "--out is 'g.chrome.json', a timeline, but "),
+    ],
+)
+def test_mistakes_about_traces(
+    cli: Any, targets: dict[str, object], source: str, options: list[str], message: str
+) -> None:
+    ran = cli("render", targets[source], *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert message in cli("render", targets[source], *options, "--json").error["message"]
+    assert not Path(options[1]).exists()
+
+
+def test_a_trace_is_drawn_without_torch(process: Any, trace_file: Path) -> None:
+    trace_file.with_name("torch.py").write_text("raise ImportError('no torch here')\n")
+    for out in ("g.svg", "g.json", "g.chrome.json"):
+        ran = process("render", trace_file.name, "-o", out, environment={"PYTHONPATH": "."})
+        assert (ran.code, ran.err) == (0, "")

@@ -8,116 +8,82 @@ from typing import Any
 
 import pytest
 
-import inspect_autograd as ia
-
-SUMMARY = """\
-3 nodes, 3 edges, 1 root, depth 2
-nodes   MulBackward0 ×1, DotBackward0 ×1, AccumulateGrad ×1
-leaves  1, of which 1 named
-"""
-
-
-@pytest.fixture
-def saved(quadratic: Path, tmp_path: Path) -> Path:
-    from inspect_autograd.cli.target import load_target
-
-    return load_target(f"{quadratic}:y").save(tmp_path / "quadratic.json")
-
-
-def test_summary(cli: Any, quadratic: Path) -> None:
-    ran = cli("show", f"{quadratic}:y", "--summary")
-    assert ran.code == 0
-    assert ran.out.startswith(SUMMARY)
-    assert ran.err == ""
-
-
-def test_the_overview_is_the_text_of_the_graph(cli: Any, saved: Path) -> None:
-    assert cli("show", saved).out == f"{ia.load(saved)}\n"
-
-
-def test_tree(cli: Any, saved: Path) -> None:
-    ran = cli("show", saved, "--tree")
-    assert ran.out == f"{ia.load(saved, ia.Graph).tree()}\n"
-    assert len(cli("show", saved, "--tree", "--max-lines", 2).out.splitlines()) == 2
-
-
-def test_find(cli: Any, saved: Path) -> None:
-    assert (
-        cli("show", saved, "--find", "[MDA]*").out
-        == """\
-node  name          receives  kind of node
-#0    MulBackward0  f32[]
-#1    DotBackward0  f32[]
-#2    x             f32[4]    AccumulateGrad
-3 of 3 nodes match '[MDA]*'
-"""
-    )
-    assert (
-        cli("show", saved, "--find", "x").out
-        == """\
-node  name  receives  kind of node
-#2    x     f32[4]    AccumulateGrad
-1 of 3 nodes matches 'x'
-"""
-    )
-
-
-def test_find_nothing_says_what_there_is(cli: Any, saved: Path) -> None:
-    ran = cli("show", saved, "--find", "Mul")
-    assert ran.code == 0
-    assert ran.out == (
-        "0 of 3 nodes match 'Mul'\n"
-        "There are MulBackward0, DotBackward0, AccumulateGrad. "
-        'A glob with stars matches parts of a name: "*Mul*".\n'
-    )
-
-
-def test_a_long_table_is_cut_and_says_so(cli: Any, saved: Path) -> None:
-    ran = cli("show", saved, "--find", "*", "--max-lines", 2)
-    assert ran.out.splitlines()[-1] == "3 of 3 nodes match '*'; 1 more than --max-lines 2 shows"
-    as_json = cli("show", saved, "--find", "*", "--max-lines", 2, "--json").json
-    assert as_json["found"] == 3
-    assert [node["id"] for node in as_json["nodes"]] == [0, 1]
-
-
-@pytest.mark.parametrize("id", ["1", "#1"])
-def test_node(cli: Any, saved: Path, id: str) -> None:
-    ran = cli("show", saved, "--node", id)
-    assert ran.out.startswith("#1 DotBackward0\n")
-    assert "  self    f32[4]  16 B  memory of x\n" in ran.out
-    assert cli("show", saved, "--node", id, "--json").json["node"]["name"] == "DotBackward0"
-
-
-def test_a_node_that_is_not_there(cli: Any, saved: Path) -> None:
-    ran = cli("show", saved, "--node", 3)
-    assert ran.code == 2
-    assert "error: there is no node 3: this graph has the nodes 0 to 2\n" in ran.err
-
-
-@pytest.mark.parametrize("view", [[], ["--summary"], ["--tree"], ["--find", "*"], ["--node", "0"]])
-def test_json_of_every_view(cli: Any, saved: Path, view: list[str]) -> None:
-    ran = cli("show", saved, *view, "--json")
-    assert ran.code == 0
-    assert ran.json["target"] == str(saved)
-    if view in ([], ["--summary"]):
-        assert ran.json["summary"]["names"] == [
-            ["MulBackward0", 1],
-            ["DotBackward0", 1],
-            ["AccumulateGrad", 1],
-        ]
-        assert ran.json["roots"][0]["node"] == 0
-
 
 @pytest.mark.parametrize("view", [[], ["--tree"], ["--find", "*"], ["--node", "0"], ["--json"]])
-def test_a_saved_file_is_shown_without_torch(saved: Path, view: list[str]) -> None:
+def test_a_saved_graph_is_shown_without_torch(graph_file: Path, view: list[str]) -> None:
+    assert run_and_list_heavy_modules(graph_file, view) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "view", [[], ["--find", "*"], ["--node", "0"], ["--flow"], ["--slowest"], ["--json"]]
+)
+def test_a_saved_trace_is_shown_without_torch(
+    trace_file: Path, nan_file: Path, log_file: Path, view: list[str]
+) -> None:
+    for path in (trace_file, nan_file, log_file):
+        assert run_and_list_heavy_modules(path, view) == ["0"]
+
+
+def run_and_list_heavy_modules(path: Path, view: list[str]) -> list[str]:
     code = (
         "import sys; from inspect_autograd.cli.main import main\n"
-        f"code = main(['show', {str(saved)!r}, *{view!r}])\n"
-        "heavy = {'torch', 'numpy', 'pygraphviz', 'graphviz', 'networkx'}\n"
+        f"code = main(['show', {str(path)!r}, *{view!r}])\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pygraphviz', 'graphviz', 'networkx'}\n"
         "print(code, *sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == ["0"]
+    return done.stderr.split()
+
+
+# -- options that fit one kind of target only ------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--tree", "--summary"])
+def test_an_option_for_graphs_and_a_trace(cli: Any, trace_file: Path, option: str) -> None:
+    ran = cli("show", trace_file, option)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"error: {option} is for a graph, but {trace_file} is a trace\n"
+        "  What to do: Leave it out: what a trace shows is the table of what ran.\n"
+    )
+    assert cli("show", trace_file, option, "--json").error["type"] == "UsageError"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--flow"], "--flow"),
+        (["--flow", "module", "--pass", "0"], "--flow"),
+        (["--slowest"], "--slowest"),
+        (["--slowest", "3"], "--slowest"),
+    ],
+)
+def test_an_option_for_traces_and_a_graph(
+    cli: Any, graph_file: Path, options: list[str], named: str
+) -> None:
+    ran = cli("show", graph_file, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {named} is for a trace, but {graph_file} is a graph\n")
+    assert "inspect_autograd.trace(loss)" in ran.err
+
+
+@pytest.mark.parametrize("options", [["--flow"], ["--slowest"]])
+def test_code_makes_a_graph_and_is_not_run_to_find_out(
+    cli: Any, write: Any, options: list[str]
+) -> None:
+    path = write("slow.py", "raise RuntimeError('ran')\n")
+    ran = cli("show", f"{path}:loss", *options)
+    assert ran.code == 2
+    assert f"{options[0]} is for a trace, but {path}:loss makes a graph\n" in ran.err
+
+
+def test_max_nodes_of_a_trace(cli: Any, trace_file: Path) -> None:
+    ran = cli("show", trace_file, "--max-nodes", 2)
+    assert ran.code == 2
+    assert "--max-nodes bounds what is captured" in ran.err
+
+
+# -- files that are neither ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,26 @@
 """TARGET: every form of it, and every way to get it wrong."""
 
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from inspect_autograd.cli.target import load_target
+from inspect_autograd.cli.result import UsageError
+from inspect_autograd.cli.target import is_code, load_target, load_trace, refuse_options
 from inspect_autograd.errors import TargetError
+from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.graph import Graph
 
 
 def names(graph: Graph) -> list[str]:
     return [node.label for node in graph.nodes]
+
+
+def load_graph(target: str, **options: int) -> Graph:
+    loaded = load_target(target, **options)
+    assert isinstance(loaded, Graph)
+    return loaded
 
 
 def mistake(target: object, **options: int) -> TargetError:
@@ -24,14 +33,14 @@ def mistake(target: object, **options: int) -> TargetError:
 
 
 def test_a_tensor_in_a_file(quadratic: Path) -> None:
-    graph = load_target(f"{quadratic}:y")
+    graph = load_graph(f"{quadratic}:y")
     assert names(graph) == ["MulBackward0", "DotBackward0", "x"]
     assert [(edge.source, edge.target) for edge in graph.edges] == [(0, 1), (1, 2), (1, 2)]
 
 
 @pytest.mark.parametrize("name", ["make_loss", "make_both"])
 def test_a_function_is_called_and_leaves_get_names(model: Path, name: str) -> None:
-    graph = load_target(f"{model}:{name}")
+    graph = load_graph(f"{model}:{name}")
     # mse(relu(w·x + b)): the names come from the only model of the file.
     assert names(graph) == [
         "MseLossBackward0",
@@ -45,7 +54,7 @@ def test_a_function_is_called_and_leaves_get_names(model: Path, name: str) -> No
 
 
 def test_a_model_that_is_returned_names_the_leaves(model: Path) -> None:
-    graph = load_target(f"{model}:make_named")
+    graph = load_graph(f"{model}:make_named")
     assert sorted(graph.parameters()) == ["bias", "weight"]
 
 
@@ -56,7 +65,7 @@ def test_a_name_in_a_module(
         "in_package/part.py", "import torch\nclass Box: w = torch.ones(2, requires_grad=True)\n"
     )
     monkeypatch.chdir(path.parents[1])
-    graph = load_target("in_package.part:Box.w")
+    graph = load_graph("in_package.part:Box.w")
     assert names(graph) == ["AccumulateGrad"]
 
 
@@ -79,14 +88,28 @@ def test_nodes_edges_nests_and_graphs(
         "x = torch.arange(4.0, requires_grad=True)\ny = 2 * torch.dot(x, x)\n"
         f"it = {expression}\n",
     )
-    assert names(load_target(f"{path}:it")) == expected
+    assert names(load_graph(f"{path}:it")) == expected
 
 
 def test_max_nodes_cuts(quadratic: Path) -> None:
-    graph = load_target(f"{quadratic}:y", max_nodes=2)
+    graph = load_graph(f"{quadratic}:y", max_nodes=2)
     assert len(graph) == 2
     assert graph.truncation is not None
     assert graph.truncation.cut_edges == 2
+
+
+def test_files_hold_a_graph_or_a_trace(graph_file: Path, trace_file: Path, log_file: Path) -> None:
+    assert names(load_graph(str(graph_file))) == ["MulBackward0", "DotBackward0", "x"]
+    for path in (trace_file, log_file):
+        assert isinstance(load_target(str(path)), Trace)
+        assert len(load_trace(str(path))) == 3
+
+
+def test_a_file_whose_name_holds_a_colon(trace_file: Path) -> None:
+    path = trace_file.rename(trace_file.with_name("at 12:30.json"))
+    assert not is_code(str(path))
+    assert len(load_trace(str(path))) == 3
+    assert is_code(f"{path}:loss")
 
 
 # -- mistakes --------------------------------------------------------------------------------------
@@ -189,7 +212,7 @@ def test_code_to_paste_works(model: Path, write: Callable[[str, str], Path]) -> 
     path = write(
         "pasted.py", model.read_text() + "\n".join(lines).replace("loss():", "it():") + "\n"
     )
-    assert sorted(load_target(f"{path}:make_it").parameters()) == ["0.bias", "0.weight"]
+    assert sorted(load_graph(f"{path}:make_it").parameters()) == ["0.bias", "0.weight"]
 
 
 def test_code_to_paste_for_a_module_works(write: Callable[[str, str], Path]) -> None:
@@ -203,7 +226,7 @@ def test_code_to_paste_for_a_module_works(write: Callable[[str, str], Path]) -> 
             "inputs = torch.randn(8, 3)", "inputs = torch.ones(2, requires_grad=True)"
         ),
     )
-    assert names(load_target(f"{path}:make_loss")) == ["SumBackward0", "AccumulateGrad"]
+    assert names(load_graph(f"{path}:make_loss")) == ["SumBackward0", "AccumulateGrad"]
 
 
 def test_a_name_that_is_missing(model: Path) -> None:
@@ -217,3 +240,45 @@ def test_a_name_that_is_missing(model: Path) -> None:
     assert mistake(f"{model}:model.weigt").message == (
         "there is no 'weigt' in an object of type Sequential"
     )
+
+
+# -- traces ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["trace", "make_trace"])
+def test_a_trace_in_code(write: Callable[[str, str], Path], name: str) -> None:
+    path = write(
+        "traces.py",
+        "import torch\nimport inspect_autograd as ia\n"
+        "x = torch.ones(2, requires_grad=True)\ny = x.sum()\n"
+        "with ia.trace(y) as trace:\n    y.backward()\n"
+        "def make_trace(): return trace\n",
+    )
+    error = mistake(f"{path}:{name}")
+    assert error.message == f"{path}:{name} is a Trace, and traces are read from files only"
+    assert 'trace.save("trace.json")' in error.remedy
+
+
+def test_a_misspelt_log(log_file: Path) -> None:
+    error = mistake(log_file.with_name("trace.jsonk"))
+    assert "trace.jsonl" in error.remedy
+    assert mistake("no_such.jsonl").message == "there is no file no_such.jsonl"
+
+
+def test_options_are_refused_for_what_they_say() -> None:
+    remedies = {"--saved": "Do this.", "--learning-rate": "Do that."}
+    plain = Namespace(target="g.json", saved=False, learning_rate=None)
+    refuse_options(plain, remedies, "graph")
+    for given, name, remedy in (
+        ({"saved": True}, "--saved", "Do this."),
+        ({"learning_rate": 0}, "--learning-rate", "Do that."),
+    ):
+        for target, kind, message in (
+            ("g.json", "graph", f"{name} is for a trace, but g.json is a graph"),
+            ("t.json", "trace", f"{name} is for a graph, but t.json is a trace"),
+            ("m.py:y", "graph", f"{name} is for a trace, but m.py:y makes a graph"),
+        ):
+            options = Namespace(**(vars(plain) | given | {"target": target}))
+            with pytest.raises(UsageError) as caught:
+                refuse_options(options, remedies, kind)
+            assert (caught.value.message, caught.value.remedy) == (message, remedy)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inspect_autograd.cli.target import load_target
+from inspect_autograd.graph.graph import Graph
 
 SETTINGS = """\
 import sys, torch
@@ -35,6 +36,7 @@ def test_a_file_runs_as_a_module_of_its_own_name(write: Any, tmp_path: Path) -> 
     write("my_settings.py", SETTINGS.format(target=str(path), folder=str(tmp_path)))
     argv, search_path = sys.argv, sys.path[:]
     graph = load_target(f"{path}:y")
+    assert isinstance(graph, Graph)
     assert [node.label for node in graph.nodes] == ["AddBackward0", "x"]
     assert sys.modules["my_settings"].Settings().name == "my_settings"
     assert sys.argv is argv

@@ -16,7 +16,7 @@ from inspect_autograd.events.records import Environment, Outcome, RootGradient, 
 from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.graph import Graph
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.hand_traces import Gradients, make_pass, make_trace, stats
+from tests.unit.hand_traces import Gradients, make_pass, make_trace, stats
 from tests.unit.render.graphs import F4, chain, product
 
 

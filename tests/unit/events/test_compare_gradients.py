@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspect_autograd.events.compare_gradients import Tolerance, compare_stats, format_two
-from tests.unit.events.hand_traces import stats
+from tests.unit.hand_traces import stats
 
 TIGHT = Tolerance(1e-5, 1e-8)
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)

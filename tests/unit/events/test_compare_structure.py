@@ -7,7 +7,7 @@ import pytest
 from inspect_autograd.events.compare import compare_traces
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.graph.tensor_meta import TensorMeta
-from tests.unit.events.hand_traces import make_trace, stats
+from tests.unit.hand_traces import make_trace, stats
 from tests.unit.render.graphs import chain, make_graph
 
 

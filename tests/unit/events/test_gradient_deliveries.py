@@ -6,7 +6,7 @@ from dataclasses import replace
 from inspect_autograd.events.gradient_flow import FlowRow, GradientFlow, find_gradient_flow
 from inspect_autograd.events.records import Outcome, TracedParameter
 from inspect_autograd.events.trace import Trace
-from tests.unit.events.hand_traces import EventRow, given, make_pass, make_trace, stats
+from tests.unit.hand_traces import EventRow, given, make_pass, make_trace, stats
 from tests.unit.render.graphs import F4, make_graph, product
 
 
@@ -95,14 +95,14 @@ def test_the_last_pass_that_reached_a_leaf_is_shown() -> None:
 
 
 def test_a_reentrant_pass_delivers_for_the_pass_that_called_it() -> None:
-    # Pass 1 is called by node 1 while pass 0 runs, and pass 2 by the same node in pass 1; then
-    # the same again, as passes 3 and 4.
+    # Pass 1 is called by node 1 of pass 0, and pass 2 by node 0 of pass 1; then node 1 of pass 3
+    # calls pass 4.
     passes = [
         make_pass(0),
-        make_pass(1, parent=1),
-        make_pass(2, parent=0),
+        make_pass(1, parent=1, parent_pass=0),
+        make_pass(2, parent=0, parent_pass=1),
         make_pass(3),
-        make_pass(4, parent=1),
+        make_pass(4, parent=1, parent_pass=3),
     ]
     events: list[EventRow] = [
         (2, 2, [stats(3.0)], []),
@@ -134,7 +134,7 @@ def test_a_reentrant_pass_belongs_to_a_pass_that_raised_in_its_node() -> None:
     passes = [
         make_pass(0),
         make_pass(1, outcome=Outcome("raised", "RuntimeError", "boom", node=1)),
-        make_pass(2, parent=1),
+        make_pass(2, parent=1, parent_pass=1),
     ]
     # Node 1 finished in pass 0 only; in pass 1 it was running when pass 2 began.
     events: list[EventRow] = [(1, 0, [], []), (2, 2, [stats(3.0)], [])]
@@ -148,7 +148,8 @@ def test_a_reentrant_pass_belongs_to_a_pass_that_raised_in_its_node() -> None:
 def test_nan_counts_as_the_largest_delivery() -> None:
     nan = stats(math.nan, min=math.nan, max=math.nan)
     events: list[EventRow] = [(2, 0, [stats(3.0)], []), (2, 1, [nan], []), (1, 0, [], [])]
-    trace = make_trace(product(), events, passes=[make_pass(0), make_pass(1, parent=1)])
+    passes = [make_pass(0), make_pass(1, parent=1, parent_pass=0)]
+    trace = make_trace(product(), events, passes=passes)
     (row,) = [row for row in find_gradient_flow(trace).rows if row.name == "w"]
     assert kinds(row) == ["non-finite"]
     assert row.deliveries == 2

@@ -15,7 +15,7 @@ from inspect_autograd.events.gradient_flow import FlowRow, GradientFlow, find_gr
 from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.tensor_meta import TensorMeta
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.hand_traces import make_trace, stats
+from tests.unit.hand_traces import make_trace, stats
 from tests.unit.render.graphs import product
 
 CLASSES = torch.arange(16) % 10

@@ -20,7 +20,7 @@ from inspect_autograd.events.gradient_flow_flags import (
 from inspect_autograd.events.gradient_flow_rows import FlowRow, make_row
 from inspect_autograd.events.records import TensorStats, TracedParameter
 from inspect_autograd.graph.tensor_meta import TensorMeta
-from tests.unit.events.hand_traces import stats
+from tests.unit.hand_traces import stats
 from tests.unit.render.graphs import make_graph
 
 NEAR = NearLoss(weights=1.0, biases=1.0)

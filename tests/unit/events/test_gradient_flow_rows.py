@@ -18,7 +18,7 @@ from inspect_autograd.events.gradient_flow_rows import (
 )
 from inspect_autograd.events.records import TensorStats, TracedParameter
 from inspect_autograd.graph.tensor_meta import TensorMeta
-from tests.unit.events.hand_traces import stats
+from tests.unit.hand_traces import stats
 
 
 def row(name: str, l2: float | None = 1.0, **fields: Any) -> FlowRow:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inspect_autograd.events import match_events as module
 from inspect_autograd.events.match_events import align, match_events, plain_name
 from inspect_autograd.events.trace import Trace
-from tests.unit.events.hand_traces import EventRow, make_pass, make_trace, stats
+from tests.unit.hand_traces import EventRow, make_pass, make_trace, stats
 from tests.unit.render.graphs import chain, make_graph
 
 SEQUENCES = st.lists(st.integers(0, 4), max_size=30)

@@ -17,8 +17,8 @@ from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.tensor_meta import TensorMeta
 from inspect_autograd.live.nonfinite.examine import RULES
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.hand_traces import EventRow, make_pass, make_trace, stats
 from tests.unit.events.nonfinite_programs import leaf, report
+from tests.unit.hand_traces import EventRow, make_pass, make_trace, stats
 
 NAN, INF = math.nan, math.inf
 

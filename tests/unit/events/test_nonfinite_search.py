@@ -15,8 +15,8 @@ from inspect_autograd.events.records import RootGradient, TensorStats
 from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.graph.tensor_meta import TensorMeta
-from tests.unit.events.hand_traces import EventRow, given, make_pass, make_trace, stats
 from tests.unit.events.nonfinite_programs import leaf, report
+from tests.unit.hand_traces import EventRow, given, make_pass, make_trace, stats
 
 NAN, INF = math.nan, math.inf
 META = TensorMeta((4,), "float32")
@@ -166,7 +166,7 @@ def nested(*, inner_is_bad: bool, outer_is_bad: bool) -> Trace:
         (1, 0, [first], [inside, None]),
     ]
     root = RootGradient(2, 0, False, first)
-    passes = [make_pass(0), make_pass(1, call="backward", roots=(root,), parent=1)]
+    passes = [make_pass(0), make_pass(1, roots=(root,), parent=1, parent_pass=0)]
     return make_trace(graph, rows, passes=passes)
 
 
@@ -191,7 +191,7 @@ def test_a_node_whose_inner_pass_raised_is_not_mistaken_for_its_next_execution()
         (2, 1, [GOOD], [BAD, None]),
         *run(graph, GOOD, GOOD, BAD, BAD, backward_pass=2),
     ]
-    passes = [make_pass(0), make_pass(1, parent=1), make_pass(2)]
+    passes = [make_pass(0), make_pass(1, parent=1, parent_pass=0), make_pass(2)]
     found = report(make_trace(graph, rows, passes=passes))
     assert (found.event, found.node) == (1, 2)
     assert found.others == {"MulBackward0": 1}

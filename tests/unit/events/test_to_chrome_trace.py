@@ -62,7 +62,10 @@ def test_passes_nest_in_the_node_that_called_them() -> None:
 
 def test_a_pass_encloses_what_it_called_though_the_caller_raised() -> None:
     raised = Outcome("raised", "RuntimeError", "no", 1)
-    passes = [backward_pass(0, outcome=raised), backward_pass(1, parent=1, outcome=raised)]
+    passes = [
+        backward_pass(0, outcome=raised),
+        backward_pass(1, parent=1, parent_pass=0, outcome=raised),
+    ]
     rows = [(0, 0, 0, 5, ONE, ()), (0, 1, 20, 5, ONE, ()), (2, 1, 25, 5, ONE, ())]
     found = bars(trace_of(rows, passes))
     check_nesting(found)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from math import isinf, isnan
 from typing import Any
@@ -19,9 +17,9 @@ from inspect_autograd.events.records import (
     RootGradient,
     TensorStats,
 )
-from inspect_autograd.events.table import NO_GRADIENT, EventTable
 from inspect_autograd.events.trace import Trace, TraceData
 from inspect_autograd.graph.tensor_meta import TensorMeta
+from tests.unit.hand_traces import make_pass, make_table
 
 __all__ = ["backward_pass", "full", "nested_trace", "small_graph", "trace_of"]
 
@@ -51,23 +49,7 @@ def small_graph() -> ia.Graph:
 
 def backward_pass(id: int = 0, **changes: Any) -> BackwardPass:
     """`loss.backward()` in line 41 of train.py, in `step`."""
-    one = full(1.0, ())
-    plain = BackwardPass(
-        id=id,
-        call="backward",
-        file="/project/train.py",
-        line=41,
-        function="step",
-        roots=(RootGradient(0, 0, True, one),),
-        inputs=None,
-        retain_graph=False,
-        create_graph=False,
-        graph_task=id,
-        thread=0,
-        parent=None,
-        outcome=Outcome("completed"),
-    )
-    return replace(plain, **changes)
+    return make_pass(id, **({"roots": (RootGradient(0, 0, True, full(1.0, ())),)} | changes))
 
 
 def trace_of(
@@ -79,24 +61,11 @@ def trace_of(
     **parts: Any,
 ) -> Trace:
     """A trace of these events; equal gradients have entries of their own."""
-    stats: list[TensorStats] = []
-
-    def put(slots: Slots) -> tuple[int, ...]:
-        positions = []
-        for gradient in slots:
-            positions.append(NO_GRADIENT if gradient is None else len(stats))
-            stats.extend([gradient] if gradient is not None else [])
-        return tuple(positions)
-
-    table = EventTable(
-        nodes=array("q", [row[0] for row in rows]),
-        passes=array("q", [row[1] for row in rows]),
-        threads=array("q", event_threads or [0] * len(rows)),
-        starts_ns=array("q", [row[2] for row in rows]),
-        durations_ns=array("q", [row[3] for row in rows]),
-        received=[put(row[4]) for row in rows],
-        returned=[put(row[5]) for row in rows],
-        stats=stats,
+    table = make_table(
+        [(row[0], row[1], row[4], row[5]) for row in rows],
+        threads=event_threads or [0] * len(rows),
+        starts_ns=[row[2] for row in rows],
+        durations_ns=[row[3] for row in rows],
     )
     defaults: dict[str, Any] = {
         "stats_level": "full",
@@ -121,6 +90,7 @@ def nested_trace() -> Trace:
         file="checkpoint.py",
         line=7,
         parent=1,
+        parent_pass=0,
         roots=(RootGradient(0, 0, False, full(2.0)),),
         inputs=(PassInput(2, 0, ("w",), full(3.0)), PassInput(None, 0, (), None)),
     )

@@ -4,7 +4,7 @@ from inspect_autograd.events.compare import Comparison, compare_traces
 from inspect_autograd.events.records import RootGradient
 from inspect_autograd.events.trace import Trace
 from inspect_autograd.render.comparison_text import MAX_LINES
-from tests.unit.events.hand_traces import make_pass, make_trace, stats
+from tests.unit.hand_traces import make_pass, make_trace, stats
 from tests.unit.render.graphs import chain, layers
 
 

@@ -14,7 +14,7 @@ from inspect_autograd.errors import ArgumentError, ArgumentTypeError, MissingDep
 from inspect_autograd.events.gradient_flow import GradientFlow, find_gradient_flow
 from inspect_autograd.events.records import TensorStats, TracedParameter
 from inspect_autograd.render.gradient_flow_plot import MAX_BARS, choose_rows, plot_gradient_flow
-from tests.unit.events.hand_traces import make_trace, stats
+from tests.unit.hand_traces import make_trace, stats
 from tests.unit.render.graphs import F4, make_graph, parse_svg
 
 matplotlib = pytest.importorskip("matplotlib")

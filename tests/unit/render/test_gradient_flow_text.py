@@ -7,7 +7,7 @@ import pytest
 from inspect_autograd.events.gradient_flow import GradientFlow, find_gradient_flow
 from inspect_autograd.events.records import TensorStats
 from inspect_autograd.render.gradient_flow_text import MAX_ROWS, align
-from tests.unit.events.hand_traces import EventRow, make_pass, make_trace, stats
+from tests.unit.hand_traces import EventRow, make_pass, make_trace, stats
 from tests.unit.render.graphs import make_graph
 
 

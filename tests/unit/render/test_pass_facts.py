@@ -8,7 +8,7 @@ import pytest
 from inspect_autograd.events.records import Outcome, PassInput, TensorStats
 from inspect_autograd.events.trace import TraceData
 from inspect_autograd.graph.graph import Graph
-from inspect_autograd.render.pass_facts import PassFacts, Span, find_inner_passes
+from inspect_autograd.render.pass_facts import PassFacts, Span
 from tests.unit.render.graphs import F4, chain, make_graph
 from tests.unit.render.hand_traces import make_data, make_pass, stats_of
 
@@ -79,10 +79,9 @@ def test_what_is_not_finite_in_a_fold_is_counted_and_has_no_norm() -> None:
     inside = facts.nodes[0]
     assert inside.norms == Span(1, 2)
     assert inside.nonfinite == [1, 2, 3]
-    assert inside.births == [1]
+    assert [(birth.kind, birth.node, birth.event) for birth in inside.births] == [("born", 1, 1)]
     assert inside.received == inside.returned == frozenset({"NaN"})
-    assert facts.origins == {1}
-    assert facts.first_order(1) == 1
+    assert facts.births == inside.births
 
 
 def test_a_fold_of_which_a_part_ran() -> None:
@@ -166,25 +165,3 @@ def test_the_norm_of_a_finite_gradient_may_overflow() -> None:
     facts = facts_of(replace(data, table=replace(data.table, stats=[huge])))
     assert facts.nodes[0].norms == Span(inf, inf)
     assert facts.nodes[0].nonfinite == []
-
-
-def test_passes_that_ran_inside_a_pass_belong_to_it() -> None:
-    # Node 1 runs a pass in pass 0 and in pass 3; node 2, of the first of these, runs another.
-    passes = (
-        make_pass(0),
-        make_pass(1, parent=1),
-        make_pass(2, parent=2),
-        make_pass(3),
-        make_pass(4, parent=1),
-    )
-    data = make_data(
-        chain(2), [(2, [1.0], []), (1, [1.0], []), (1, [1.0], [])], passes=passes, pass_of=[1, 0, 3]
-    )
-    ids = [[one.id for one in find_inner_passes(data, chosen)] for chosen in passes]
-    assert ids == [[0, 1, 2], [1, 2], [2], [3, 4], [4]]
-
-
-def test_a_pass_inside_a_node_that_raised_belongs_to_the_pass_before() -> None:
-    passes = (make_pass(0), make_pass(1, parent=1))
-    data = make_data(chain(2), [(0, [1.0], [1.0])], passes=passes)
-    assert find_inner_passes(data, passes[0]) == passes

@@ -24,7 +24,7 @@ ROOT = "from SumBackward0 given f32[] |1| (PyTorch's own 1)"
         ({"function": None, "file": None}, f"backward() at unknown place, {ROOT}: completed"),
         ({"call": "grad"}, f"autograd.grad() at train.py:41 in step, {ROOT}: completed"),
         ({"call": "engine"}, f"a backward pass at train.py:41 in step, {ROOT}: completed"),
-        ({"parent": 1}, f"{AT}, called by MulBackward0 #1, {ROOT}: completed"),
+        ({"parent": 1, "parent_pass": 0}, f"{AT}, called by MulBackward0 #1, {ROOT}: completed"),
     ],
 )
 def test_what_called_it(changes: dict[str, Any], text: str) -> None:

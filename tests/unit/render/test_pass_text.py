@@ -5,6 +5,8 @@ from math import inf, nan
 
 import pytest
 
+from inspect_autograd.events.nonfinite_report import NonfiniteKind
+from inspect_autograd.events.nonfinite_search import Birth
 from inspect_autograd.events.records import TensorStats
 from inspect_autograd.graph.tensor_meta import TensorMeta
 from inspect_autograd.render.overlay import Line
@@ -22,8 +24,14 @@ from tests.unit.render.graphs import F4, chain, make_graph
 from tests.unit.render.hand_traces import make_data, stats_of
 
 NAN = frozenset({"NaN"})
-BOTH = frozenset({"NaN", "Inf"})
 DATA = make_data(chain(2), [(0, [1.0], [2.0]), (1, [2.0], [3.0]), (2, [3.0], [])])
+
+
+def facts_of(*kinds: NonfiniteKind, nodes: int = 1, what: str = "NaN") -> NodeFacts:
+    """A box of nodes that all ran; the first of them have births of these kinds."""
+    births = [Birth(kind, what, id, id, 0, 0) for id, kind in enumerate(kinds)]
+    orders = [*range(nodes)]
+    return NodeFacts(nodes, nodes, orders, nonfinite=orders[: len(kinds)], births=births)
 
 
 @pytest.mark.parametrize(
@@ -97,25 +105,15 @@ def test_what_grad_returned_is_told_where_the_node_did_not_run() -> None:
         (NodeFacts(1, 1, [0], Span(inf, inf)), ["norm overflows"]),
         # That it arrived stands in the line of what was received.
         (NodeFacts(1, 1, [0], received=NAN, returned=NAN, nonfinite=[0]), []),
-        (NodeFacts(1, 1, [0], returned=NAN, nonfinite=[0], births=[0]), ["*NaN BORN HERE"]),
+        (facts_of("born"), ["*NaN BORN HERE"]),
+        (facts_of("born", what="NaN and Inf"), ["*NaN and Inf BORN HERE"]),
+        (facts_of("accumulated", what="Inf"), ["*Inf BORN IN A SUM"]),
+        (facts_of("changed"), ["*NaN BORN IN A HOOK"]),
+        (facts_of("root"), ["*NaN WAS GIVEN"]),
+        (facts_of("unknown"), ["*NaN FIRST SEEN HERE"]),
+        (facts_of("born", "root"), ["*NaN WAS GIVEN", "*NaN BORN HERE"]),
         (
-            NodeFacts(1, 1, [0], returned=BOTH, nonfinite=[0], births=[0]),
-            ["*NaN and Inf BORN HERE"],
-        ),
-        (
-            NodeFacts(1, 1, [0], received=NAN, nonfinite=[0], arrivals=[(0, 2)]),
-            ["*NaN BORN IN A SUM"],
-        ),
-        (
-            NodeFacts(1, 1, [0], received=NAN, nonfinite=[0], arrivals=[(0, 1)]),
-            ["*NaN BORN IN A HOOK"],
-        ),
-        (
-            NodeFacts(1, 1, [0], received=NAN, nonfinite=[0], is_given=True),
-            ["*NaN WAS GIVEN"],
-        ),
-        (
-            NodeFacts(3, 3, [0, 1, 2], Span(1, 1), NAN, NAN, [1, 2], births=[1, 2]),
+            replace(facts_of("born", "born", nodes=3), received=NAN, norms=Span(1, 1)),
             [
                 "|1|",
                 "*NaN at 2 of 3 nodes",
@@ -124,8 +122,12 @@ def test_what_grad_returned_is_told_where_the_node_did_not_run() -> None:
             ],
         ),
         (
-            NodeFacts(2, 2, [0, 1], received=NAN, nonfinite=[1], arrivals=[(1, 2)]),
-            ["*NaN at 1 of 2 nodes", "*NaN BORN IN A SUM INSIDE"],
+            replace(facts_of("accumulated", "changed", nodes=3), received=NAN),
+            ["*NaN at 2 of 3 nodes", "*NaN BORN IN A HOOK INSIDE", "*NaN BORN IN A SUM INSIDE"],
+        ),
+        (
+            replace(facts_of("unknown", nodes=2), received=NAN),
+            ["*NaN at 1 of 2 nodes", "*NaN FIRST SEEN INSIDE", "*at MulBackward0"],
         ),
     ],
 )

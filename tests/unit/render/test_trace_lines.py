@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import nan
 
 from inspect_autograd.events.records import Outcome, PassInput, RootGradient
-from inspect_autograd.render.trace_lines import Line, choose_lines, list_lines, pass_depths
+from inspect_autograd.render.trace_lines import Line, choose_lines, list_lines
 from tests.unit.events.trace_parts import backward_pass, full, nested_trace, trace_of
 
 ONE = (full(1.0),)
@@ -61,17 +61,6 @@ def test_results_of_a_pass_that_did_not_complete_are_not_there() -> None:
     assert list_lines(trace_of([], [raised]).data, None) == [Line(0)]
     accumulates = backward_pass(call="backward", inputs=inputs)
     assert list_lines(trace_of([], [accumulates]).data, None) == [Line(0)]
-
-
-def test_depths_of_nested_passes() -> None:
-    passes = [backward_pass(0), *(backward_pass(i, parent=1) for i in (1, 2, 3))]
-    rows = [
-        (1, 2, 3, 1, ONE, ()),
-        (1, 1, 2, 5, ONE, ()),
-        (1, 0, 1, 9, ONE, ()),
-    ]
-    # Pass 3 has no events, so it is not known where it was called.
-    assert pass_depths(trace_of(rows, passes).data) == [0, 1, 2, 1]
 
 
 def test_both_ends_are_shown() -> None:

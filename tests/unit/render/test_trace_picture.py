@@ -177,7 +177,7 @@ def test_a_pass_inside_another_is_drawn_with_it(tmp_path: Path) -> None:
     # As if node 1 of the first pass had run the second one, which took in node 2 alone.
     table = replace(trace.data.table, nodes=array("q", [0, 1, 0, 2, 2, 2]))
     table = replace(table, passes=array("q", [0, 0, 0, 1, 1, 1]))
-    nested = change(trace, table=table, passes=(first, replace(second, parent=1)))
+    nested = change(trace, table=table, passes=(first, replace(second, parent=1, parent_pass=0)))
     text = draw(nested, tmp_path, ".txt")
     assert "Pass 0 of passes 0 to 1" in text
     assert "Drawn with it: 1 pass that its nodes ran." in text
@@ -284,8 +284,17 @@ def test_why_it_is_not_finite_is_told(tmp_path: Path) -> None:
     assert (
         "beginning at SqrtBackward0 (order 2).\nSqrtBackward0 (order 2): reason 2\nNumber:" in text
     )
-    many = draw(change(trace, evidence=found), tmp_path, ".txt")
-    assert many.count("reason") == 2
+    # What was seen at nodes where nothing was born explains nothing.
+    assert draw(change(trace, evidence=found), tmp_path, ".txt") == text
+
+
+def test_many_reasons_are_bounded(tmp_path: Path) -> None:
+    x = torch.zeros(2, requires_grad=True)
+    trace = record_by_plain_hooks(sum(x.sqrt() for _ in range(5)).sum(), {"x": x})
+    found = tuple(Evidence(event.order, "", f"reason {event.order}") for event in trace.events)
+    text = draw(change(trace, evidence=found), tmp_path, ".txt")
+    assert text.count(": reason ") == 2
+    assert "and 2 more nodes" in text
 
 
 def test_edits_and_notes_are_told_and_bounded(tmp_path: Path) -> None:

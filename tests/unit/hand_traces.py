@@ -30,7 +30,7 @@ def stats(l2: float, shape: tuple[int, ...] = (4,), **fields: Any) -> TensorStat
 
 
 def make_pass(id: int = 0, **fields: Any) -> BackwardPass:
-    """A completed `backward` pass of its own."""
+    """A completed `backward` pass; one of its own unless both parents are given."""
     known: dict[str, Any] = {
         "call": "backward",
         "file": "/project/train.py",
@@ -44,8 +44,38 @@ def make_pass(id: int = 0, **fields: Any) -> BackwardPass:
         "thread": 0,
         "parent": None,
         "outcome": Outcome("completed"),
+        "parent_pass": None,
     }
-    return BackwardPass(id=id, **(known | fields))
+    made = BackwardPass(id=id, **(known | fields))
+    assert (made.parent is None) == (made.parent_pass is None), "a node and the pass it ran in"
+    return made
+
+
+def make_table(rows: Sequence[EventRow], **columns: Sequence[int]) -> EventTable:
+    """The columns of these events, which take no time; equal gradients have entries of their own.
+
+    Args:
+        rows: What ran, in order.
+        columns: `threads`, `starts_ns` or `durations_ns`, if not 0.
+    """
+    table_stats: list[TensorStats] = []
+
+    def note(gradients: Gradients) -> tuple[int, ...]:
+        positions = []
+        for gradient in gradients:
+            positions.append(NO_GRADIENT if gradient is None else len(table_stats))
+            table_stats.extend([] if gradient is None else [gradient])
+        return tuple(positions)
+
+    names = ("threads", "starts_ns", "durations_ns")
+    return EventTable(
+        nodes=array("q", [row[0] for row in rows]),
+        passes=array("q", [row[1] for row in rows]),
+        **{name: array("q", columns.get(name, [0] * len(rows))) for name in names},
+        received=[note(row[2]) for row in rows],
+        returned=[note(row[3]) for row in rows],
+        stats=table_stats,
+    )
 
 
 def make_trace(
@@ -67,34 +97,13 @@ def make_trace(
         unreached: Further parameters.
         fields: Of `TraceData`.
     """
-    table_stats: list[TensorStats] = []
-
-    def note(gradient: TensorStats | None) -> int:
-        if gradient is None:
-            return NO_GRADIENT
-        table_stats.append(gradient)
-        return len(table_stats) - 1
-
-    received = [tuple(map(note, row[2])) for row in events]
-    returned = [tuple(map(note, row[3])) for row in events]
-    zeros = array("q", bytes(8 * len(events)))
-    table = EventTable(
-        nodes=array("q", [row[0] for row in events]),
-        passes=array("q", [row[1] for row in events]),
-        threads=zeros,
-        starts_ns=zeros,
-        durations_ns=zeros,
-        received=received,
-        returned=returned,
-        stats=table_stats,
-    )
     leaves = tuple(
         TracedParameter(leaf.names, leaf.meta, id, (norms or {}).get(leaf.name or ""))
         for id, leaf in sorted(graph.node_table.parameters.items())
     )
     data = TraceData(
         graph=graph,
-        table=table,
+        table=make_table(events),
         stats_level="full",
         outcome=Outcome("completed"),
         passes=tuple([make_pass()] if passes is None else passes),

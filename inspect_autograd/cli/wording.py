@@ -1,0 +1,27 @@
+"""Texts that were written for Python, in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["reword"]
+
+# The texts of a trace name the call that shows what they leave out. Spaces may be line breaks.
+ADVICE = (
+    (r'trace\.table\(max_lines=(\d+)\) shows all, trace\.table\(nodes="…"\) some',
+     r'--max-lines \1 shows all, --find "…" some'),
+    (r"see\s+trace\.first_nonfinite\(\)$", "see below"),
+    (r"^(… and \d+ more): trace\.(?:note|edit)s$", r"\1, which --json shows"),
+    (r"^(note: one of \d+ passes); backward_pass= chooses another$", r"\1; --pass chooses another"),
+    (r"^(… and \d+ more rows?, .*); GradientFlow\.rows has all$", r"\1; --json has all"),
+    (r"^(… and \d+ more); Comparison\.differences has the first (\d+)$",
+     r"\1; --json has the first \2"),
+)  # fmt: skip
+COMPILED = [(re.compile(pattern, re.MULTILINE), words) for pattern, words in ADVICE]
+
+
+def reword(text: str) -> str:
+    """The text, with options where it names methods of a Trace."""
+    for pattern, words in COMPILED:
+        text = pattern.sub(words, text)
+    return text
