@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ..errors import ArgumentError, ArgumentTypeError, FileFormatError
+from ..graph.atomic_write import to_path
 from ..graph.file import FORMAT as GRAPH_FORMAT
 from ..graph.file import decode_graph_file
 from ..graph.graph import Graph
@@ -17,7 +18,6 @@ from ..graph.json_file import (
     foreign_file,
     parse_json,
     read_bytes,
-    to_path,
     write_json,
 )
 from .codec import decode_trace, encode_trace

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..errors import ArgumentError, ArgumentTypeError, MissingDependencyError
+from ..errors import ArgumentError, ArgumentTypeError
 from .gradient_deliveries import collect_deliveries
 from .gradient_flow_flags import (
     MOSTLY_ZERO,
@@ -92,16 +92,11 @@ class GradientFlow:
 
         Its columns are the fields of `FlowRow`; `meta` and `flags` are text.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_dataframe() needs pandas, which is not installed",
-                remedy='Install it: pip install "inspect-autograd[pandas]"',
-            ) from error
+        from .to_dataframe import import_pandas
+
         columns = [field.name for field in fields(FlowRow)]
         records = [{name: _cell(name, getattr(row, name)) for name in columns} for row in self.rows]
-        return pandas.DataFrame.from_records(records, columns=columns)
+        return import_pandas().DataFrame.from_records(records, columns=columns)
 
     def __str__(self) -> str:
         from ..render.gradient_flow_text import render_gradient_flow

@@ -13,7 +13,7 @@ from .trace import Trace
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["COLUMNS", "to_dataframe"]
+__all__ = ["COLUMNS", "import_pandas", "to_dataframe"]
 
 # Types that have a missing value (https://pandas.pydata.org/docs/user_guide/integer_na.html)
 # where there may be none; given for all columns, so that an empty trace has the same ones.
@@ -45,6 +45,22 @@ COLUMNS = {
 }
 
 
+def import_pandas() -> Any:
+    """The module.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise MissingDependencyError(
+            "to_dataframe() needs pandas, which is not installed",
+            remedy='Install it: pip install "inspect-autograd[pandas]"',
+        ) from error
+    return pandas
+
+
 def to_dataframe(trace: Trace) -> pandas.DataFrame:
     """A `pandas.DataFrame` with one row per event, direction and slot, in that order.
 
@@ -57,13 +73,7 @@ def to_dataframe(trace: Trace) -> pandas.DataFrame:
     Raises:
         MissingDependencyError: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingDependencyError(
-            "to_dataframe() needs pandas, which is not installed",
-            remedy='Install it: pip install "inspect-autograd[pandas]"',
-        ) from error
+    pandas = import_pandas()
     # Column by column: a row as an object of its own would take several times the memory.
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     appends = [column.append for column in columns.values()]

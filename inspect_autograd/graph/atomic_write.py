@@ -1,4 +1,4 @@
-"""Write a file so that it is either there as a whole or not there at all."""
+"""Where to write a file, and how: it is either there as a whole or not there at all."""
 
 from __future__ import annotations
 
@@ -7,9 +7,27 @@ import secrets
 import shutil
 from pathlib import Path
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ArgumentTypeError
 
-__all__ = ["check_target", "write_atomically"]
+__all__ = ["check_target", "to_path", "write_atomically"]
+
+
+def to_path(path: object, example: str = "graph.json") -> Path:
+    """The path as a Path.
+
+    Args:
+        path: What was given as one.
+        example: A file name to propose.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if isinstance(path, str | os.PathLike) and not isinstance(os.fspath(path), bytes):
+        return Path(path)
+    raise ArgumentTypeError(
+        f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
+        remedy=f'Give a file name such as "{example}".',
+    )
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:

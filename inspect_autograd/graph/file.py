@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError
+from .atomic_write import to_path
 from .codec import decode_graph, encode_graph
 from .graph import Graph
-from .json_file import decode_file, foreign_file, parse_json, read_bytes, to_path, write_json
+from .json_file import decode_file, foreign_file, parse_json, read_bytes, write_json
 
 __all__ = ["FORMAT", "SCHEMA_VERSION", "decode_graph_file", "load", "save"]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ArgumentError, ArgumentTypeError, FileFormatError
+from ..errors import ArgumentError, FileFormatError
 from .atomic_write import write_atomically
 
-__all__ = ["decode_file", "foreign_file", "parse_json", "read_bytes", "to_path", "write_json"]
+__all__ = ["decode_file", "foreign_file", "parse_json", "read_bytes", "write_json"]
 
 T = TypeVar("T")
 
@@ -19,20 +18,6 @@ DAMAGED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, Value
 """What decoding values that are not as they were written may raise."""
 
 GIVE_OURS = "Give a file that graph.save(path) or trace.save(path) wrote."
-
-
-def to_path(path: Any) -> Path:
-    """The path as a Path.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
-    if isinstance(path, str | os.PathLike):
-        return Path(path)
-    raise ArgumentTypeError(
-        f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
-        remedy='Give a file name such as "graph.json".',
-    )
 
 
 def write_json(path: Path, value: Any, *, allow_nan: bool) -> Path:

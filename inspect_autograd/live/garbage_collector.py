@@ -18,8 +18,8 @@ def collector_paused() -> Iterator[None]:
     the collections would find nothing and take five times as long as the hooking itself.
     """
     was_enabled = gc.isenabled()
-    gc.disable()
     try:
+        gc.disable()
         yield
     finally:
         if was_enabled:

@@ -9,12 +9,13 @@ from math import ceil, floor, isfinite, isnan, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ArgumentError, ArgumentTypeError, MissingDependencyError
+from ..errors import MissingDependencyError
 from ..events.gradient_flow import GradientFlow
 from ..events.gradient_flow_rows import FlagKind, FlowRow, group_by_module
-from ..graph.atomic_write import check_target, write_atomically
+from ..graph.atomic_write import write_atomically
 from .escape import shorten, visible
 from .gradient_flow_text import describe_flags, module_name
+from .picture_format import choose_format
 from .style import BACKGROUND, MUTED, TEXT
 
 if TYPE_CHECKING:
@@ -55,7 +56,12 @@ HATCHES: dict[FlagKind, str] = {
 
 def plot_gradient_flow(flow: GradientFlow, path: str | os.PathLike[str]) -> Path:
     """Draw a gradient flow into a file; see `GradientFlow.plot`."""
-    target, output_format = _check_path(path)
+    target, output_format = choose_format(
+        path,
+        FORMATS,
+        example="gradients.png",
+        remedy="The suffix chooses the format of the picture: .png, .svg or .pdf.",
+    )
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -255,20 +261,3 @@ def _legible(text: str) -> str:
         return text
     known = get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap()
     return "".join(c if ord(c) in known else f"\\u{ord(c):04x}" for c in text)
-
-
-def _check_path(path: object) -> tuple[Path, str]:
-    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
-        raise ArgumentTypeError(
-            f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
-            remedy='Give a file name such as "gradients.png".',
-        )
-    target = Path(path)
-    output_format = FORMATS.get(target.suffix.lower())
-    if output_format is None:
-        what = f"the suffix {target.suffix!r}" if target.suffix else "no suffix"
-        raise ArgumentError(
-            f"path is {str(path)!r}, which has {what}; expected one of {', '.join(FORMATS)}",
-            remedy="The suffix chooses the format of the picture: .png, .svg or .pdf.",
-        )
-    return check_target(target), output_format

@@ -8,11 +8,12 @@ import warnings
 from pathlib import Path
 
 from ..errors import ArgumentError, ArgumentTypeError
-from ..graph.atomic_write import check_target, write_atomically
+from ..graph.atomic_write import write_atomically
 from ..graph.graph import Graph
 from .dot import DotOptions, to_dot
 from .layout import LEGIBLE_DPI, lay_out
 from .overlay import Overlay
+from .picture_format import choose_format
 from .text import render_document
 from .view import View, ViewName, choose_view, count_boxes
 
@@ -100,7 +101,13 @@ def _encode(text: str) -> bytes:
 
 def check_options(path: object, title: object, timeout: object) -> tuple[Path, str]:
     """Where to write, and in which format; refuses what cannot be."""
-    target, output_format = _check_path(path)
+    target, output_format = choose_format(
+        path,
+        FORMATS,
+        example="graph.png",
+        remedy="The suffix chooses the format: .png, .svg or .pdf for a picture, .dot for "
+        "Graphviz source, .txt for text.",
+    )
     _check_timeout(timeout)
     if title is not None and not isinstance(title, str):
         raise ArgumentTypeError(
@@ -108,24 +115,6 @@ def check_options(path: object, title: object, timeout: object) -> tuple[Path, s
             remedy="Give the text that is to stand above the picture.",
         )
     return target, output_format
-
-
-def _check_path(path: object) -> tuple[Path, str]:
-    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
-        raise ArgumentTypeError(
-            f"path is {path!r} of type {type(path).__name__}; expected a string or a Path",
-            remedy='Give a file name such as "graph.png".',
-        )
-    target = Path(path)
-    output_format = FORMATS.get(target.suffix.lower())
-    if output_format is None:
-        what = f"the suffix {target.suffix!r}" if target.suffix else "no suffix"
-        raise ArgumentError(
-            f"path is {str(path)!r}, which has {what}; expected one of {', '.join(FORMATS)}",
-            remedy="The suffix chooses the format: .png, .svg or .pdf for a picture, .dot for "
-            "Graphviz source, .txt for text.",
-        )
-    return check_target(target), output_format
 
 
 def _check_timeout(timeout: object) -> None:

@@ -21,7 +21,7 @@ from .plain_hooks import naive_stats
 __all__ = ["Seen", "SeenGradient", "assert_events_equal", "note_events", "why_different"]
 
 NUMBERS = ("l2", "min", "max", "mean", "zero_count", "nan_count", "inf_count")
-SINGLE = (torch.float16, torch.bfloat16, torch.float32, torch.complex64)
+SINGLE = (torch.float16, torch.bfloat16, torch.float32, torch.complex64, torch.complex32)
 
 
 @dataclass(frozen=True)

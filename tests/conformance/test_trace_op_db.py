@@ -29,12 +29,6 @@ from .test_op_db import (
 
 LEVELS: tuple[StatsLevel, ...] = get_args(StatsLevel)
 
-WRONG_NUMBERS = {
-    "masked.var": "the smallest and largest part of a conjugated view are those of its base",
-    "masked.std": "the smallest and largest part of a conjugated view are those of its base",
-    "chalf": "the norm of complex32 is computed in float16",
-}
-
 
 def trace_program(
     program: Program, level: StatsLevel
@@ -55,14 +49,7 @@ def trace_program(
 
 @pytest.mark.parametrize(
     "op",
-    [
-        pytest.param(
-            op,
-            id=name,
-            marks=[pytest.mark.xfail(reason=WRONG_NUMBERS[name])] if name in WRONG_NUMBERS else [],
-        )
-        for name, op in OPERATORS.items()
-    ],
+    [pytest.param(op, id=name) for name, op in OPERATORS.items()],
 )
 def test_events_are_what_hooks_see(op: Any) -> None:
     for program, outputs in runs(op):

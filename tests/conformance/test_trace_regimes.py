@@ -279,7 +279,6 @@ def test_inference_mode(level: Any) -> None:
         assert names_of(trace_backward(loss, level)) == EXP_SUM
 
 
-@pytest.mark.xfail(reason="the address of a batched tensor is asked for, which it has not")
 def test_large_batched_gradients() -> None:
     x = torch.ones(50, requires_grad=True)
     y = (x * 2).view(5, 10).t()

@@ -18,7 +18,7 @@ import torch
 
 from ...events.table import NO_GRADIENT
 from ..nonfinite.examine import examine
-from ..private_torch import LiveNode, current_graph_task, current_node, next_sequence_nr
+from ..private_torch import LiveNode, current_graph_task, current_node, next_sequence_nr, unobserved
 from .gradient_stats import GradientStats
 from .passes import PassBook
 
@@ -75,6 +75,7 @@ class Recorder:
         self.made: dict[int, list[tuple[int, int]]] = {}
         self.failures: dict[str, int] = {}
         self.listener: RowListener | None = None
+        self._lock = threading.RLock()
         self._stats = stats
         self._passes = passes
 
@@ -84,11 +85,14 @@ class Recorder:
         Returns:
             The handles; removing them ends it.
         """
+        before = self._before(id)
         if self._stats is None and not keep:
             after = self._after_meta(id, len(node.next_functions))
+        elif type(node).__name__ == "AccumulateGrad":
+            before, after = self._around_leaf(id, keep=keep)
         else:
             after = self._after(id, keep=keep)
-        return [node.register_prehook(self._before(id)), node.register_hook(after)]
+        return [node.register_prehook(before), node.register_hook(after)]
 
     # -- the hooks -----------------------------------------------------------------------------
 
@@ -159,15 +163,54 @@ class Recorder:
 
         return after
 
+    def _around_leaf(
+        self, id: int, *, keep: bool
+    ) -> tuple[Callable[[Any], None], Callable[[Any, Any], None]]:
+        """The hooks of a leaf, which measures before it accumulates.
+
+        The gradient may become the tensor's `.grad` itself, and a post-accumulate hook of the
+        user, such as an optimizer step, may have written to that when the second hook runs.
+        """
+        running, passes, write, measure = self.running, self._passes, self.write, self._measure
+        seen: dict[int, Sequence[int]] = {}
+
+        def before(received: Any) -> None:
+            task = current_graph_task()
+            if task != passes.current_task and not passes.enter(task, id):
+                return
+            try:
+                seen[task], _ = measure(task, id, (), received)
+                if keep:
+                    self._keep(task, id, (), received)
+            except Exception as error:  # The user's backward pass must not fail for our sake.
+                self.fail(error)
+            running[id] = _now()
+
+        def after(_: Any, received: Any) -> None:
+            end = _now()
+            start = running.pop(id, end)
+            task = current_graph_task()
+            if task != passes.current_task and not passes.enter(task, id):
+                return
+            came = seen.pop(task, None)
+            if came is None:
+                came = _flags(received)
+            write((id, task, _thread(), start, end, len(came), *came, 0))
+
+        return before, after
+
     # -- what they do --------------------------------------------------------------------------
 
     def write(self, row: Sequence[int]) -> None:
         """Add a row, and do what is to be done besides."""
-        self.flat.extend(row)
         node, task = row[0], row[1]
         if task in self._passes.recorded_tasks:
             self.made.setdefault(task, []).append((next_sequence_nr(), node))
-        if self.listener is not None:
+        if self.listener is None:
+            self.flat.extend(row)
+            return
+        with self._lock:  # A log has the order of the trace, whichever thread comes first.
+            self.flat.extend(row)
             try:
                 self.listener(row)
             except Exception as error:
@@ -204,7 +247,7 @@ class Recorder:
                 self.evidence[task, id] = found
 
     def _keep(self, task: int, id: int, returned: Sequence[Any], received: Sequence[Any]) -> None:
-        with torch.no_grad():
+        with torch.no_grad(), unobserved():
             self.kept[task, id] = (_copies(received), _copies(returned))
 
 

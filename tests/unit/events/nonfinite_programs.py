@@ -15,13 +15,37 @@ from inspect_autograd.events.trace import Trace
 from inspect_autograd.live.nonfinite.examine import examine
 from tests.conformance.plain_hooks import record_by_plain_hooks, walk
 
-__all__ = ["blamed_by_anomaly_mode", "leaf", "report", "report_of", "trace_with_evidence"]
+__all__ = [
+    "blamed_by_anomaly_mode",
+    "broken",
+    "leaf",
+    "report",
+    "report_of",
+    "trace_with_evidence",
+]
 
 Named = Mapping[str, torch.Tensor]
 
 
 def leaf(*numbers: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.tensor(numbers, dtype=dtype, requires_grad=True)
+
+
+class Broken(torch.autograd.Function):
+    """Its backward multiplies by NaN."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0] * float("nan")
+
+
+def broken(x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = Broken.apply(x)  # type: ignore[no-untyped-call]
+    return y
 
 
 def is_finite(gradient: torch.Tensor | None) -> bool:

@@ -184,9 +184,21 @@ def test_where_it_cannot_be_saved(tmp_path: Path, name: str, message: str) -> No
     assert caught.value.remedy
 
 
+class BytesPath:
+    """A path of bytes, which `pathlib` does not take."""
+
+    def __fspath__(self) -> bytes:
+        return b"t.json"
+
+    def __repr__(self) -> str:
+        return "<BytesPath>"
+
+
 def test_a_path_that_is_none() -> None:
     with pytest.raises(ArgumentTypeError, match="path is 3 of type int"):
         nested_trace().save(3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentTypeError, match="path is <BytesPath> of type BytesPath"):
+        nested_trace().save(BytesPath())  # type: ignore[arg-type]
     with pytest.raises(ArgumentTypeError, match="path is None of type NoneType"):
         load(None)  # type: ignore[call-overload]
 

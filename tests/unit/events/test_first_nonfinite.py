@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from inspect_autograd.events.trace import Trace
 from tests.conformance.plain_hooks import naive_stats, record_by_plain_hooks
 from tests.unit.events.nonfinite_programs import (
     blamed_by_anomaly_mode,
+    broken,
     leaf,
     report,
     report_of,
@@ -296,18 +296,8 @@ def test_a_birth_elsewhere_is_not_what_passes_this_one_on() -> None:
 
 
 def test_a_custom_function() -> None:
-    class Broken(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, *grads: Any) -> Any:
-            return grads[0] * NAN
-
     x = leaf(1, 2)
-    y: torch.Tensor = Broken.apply(x)  # type: ignore[no-untyped-call]
-    found = report_of(y.sum(), {"x": x})
+    found = report_of(broken(x).sum(), {"x": x})
     assert (found.node_label, found.rule) == ("BrokenBackward", "custom-function")
     assert "gradcheck" in found.fix
 

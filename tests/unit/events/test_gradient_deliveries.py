@@ -195,4 +195,7 @@ def test_without_any_gradient_all_are_missing() -> None:
     flow = find_gradient_flow(make_trace(product(), [], passes=[make_pass(0), make_pass(1)]))
     assert flow.backward_pass == 1
     assert flow.flag_counts == {"missing": 2}
+    inner = make_pass(2, parent=1, parent_pass=0)
+    passes = [make_pass(0), make_pass(1), inner]
+    assert find_gradient_flow(make_trace(product(), [], passes=passes)).backward_pass == 1
     assert flow.near_loss.biases is None

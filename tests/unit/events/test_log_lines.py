@@ -289,6 +289,32 @@ def test_a_damaged_line_is_refused(change: dict[str, Any], message: str) -> None
         read(lines)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parent_pass": 1}, "inside one that did not begin before"),
+        ({"parent_pass": 1 << 60}, "inside one that did not begin before"),
+        ({"parent_pass": None}, "not both"),
+        ({"parent": None}, "not both"),
+        ({"parent_pass": "0"}, "expected a whole number"),
+    ],
+)
+def test_a_pass_inside_one_that_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:
+    lines = log_of(nested_trace())
+    # One line when it began, and one when it ended, which replaces the other.
+    *_, inner = [line for line in lines if line["kind"] == "pass" and line["id"] == 1]
+    assert (inner["parent"], inner["parent_pass"]) == (1, 0)
+    inner |= change
+    with pytest.raises(ValueError, match=message):
+        read(lines)
+
+
+def test_the_line_of_an_outer_pass_may_be_missing_from_a_log_that_ends_too_early() -> None:
+    lines = [line for line in log_of(nested_trace())[:-1] if line["kind"] != "event"]
+    found = read([line for line in lines if line["kind"] != "pass" or line["id"] != 0])
+    assert [(p.call, p.parent_pass) for p in found.passes] == [("engine", None), ("grad", 0)]
+
+
 def test_a_broken_line_in_the_middle_is_damage(tmp_path: Path) -> None:
     lines = write(log_of(nested_trace()))
     lines[5] = lines[5][:20] + "\n"

@@ -52,9 +52,11 @@ def test_unknown_input_hides_the_birth() -> None:
 
 
 def test_a_sum_of_finite_gradients_may_overflow_but_is_never_nan() -> None:
-    events = [(0, [1], [1, 1]), (1, [1], [3e38]), (2, [1], [2e38])]
-    assert births(make_data(DIAMOND, [*events, (3, [inf], [inf])])) == [("accumulated", 3)]
-    assert births(make_data(DIAMOND, [*events, (3, [nan], [nan])])) == [("changed", 3)]
+    for bad, kind in ((inf, "accumulated"), (nan, "changed")):
+        data = make_data(
+            DIAMOND, [(0, [1], [1, 1]), (1, [1], [3e38]), (2, [1], [2e38]), (3, [bad], [bad])]
+        )
+        assert births(data) == [(kind, 3)]
 
 
 def test_a_sum_that_is_too_small_to_overflow_was_changed() -> None:

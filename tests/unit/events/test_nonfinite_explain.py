@@ -17,7 +17,7 @@ from inspect_autograd.events.trace import Trace
 from inspect_autograd.graph.tensor_meta import TensorMeta
 from inspect_autograd.live.nonfinite.examine import RULES
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.nonfinite_programs import leaf, report
+from tests.unit.events.nonfinite_programs import broken, leaf, report
 from tests.unit.hand_traces import EventRow, make_pass, make_trace, stats
 
 NAN, INF = math.nan, math.inf
@@ -72,17 +72,7 @@ def test_nan_in_half_precision_is_not_called_an_overflow() -> None:
 
 
 def test_a_custom_function() -> None:
-    class Broken(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, *grads: Any) -> Any:
-            return grads[0] * NAN
-
-    y: torch.Tensor = Broken.apply(leaf(1))  # type: ignore[no-untyped-call]
-    found = unseen(y.sum())
+    found = unseen(broken(leaf(1)).sum())
     assert "BrokenBackward belongs to a custom Function" in found.explanation
     assert FIXES["custom-function"] in found.fix
 

@@ -31,6 +31,12 @@ def test_the_caller_never_ended() -> None:
     assert find_spans(trace_of(rows, passes).data) == {0: (0, 5), 1: (10, 25), 2: (20, 25)}
 
 
+def test_the_caller_never_ended_and_what_the_outer_pass_did_else_came_later() -> None:
+    passes = [backward_pass(0), backward_pass(1, parent=1, parent_pass=0)]
+    rows = [(2, 1, 10, 5, ONE, ()), (0, 0, 30, 5, ONE, ())]
+    assert find_spans(trace_of(rows, passes).data) == {0: (10, 35), 1: (10, 15)}
+
+
 def test_a_pass_reaches_to_the_end_of_all_that_was_called_from_it() -> None:
     passes = [backward_pass(0)]
     passes += [backward_pass(i, parent=1, parent_pass=i - 1) for i in (1, 2)]

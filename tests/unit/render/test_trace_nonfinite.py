@@ -11,8 +11,10 @@ import torch
 
 from inspect_autograd.events.first_nonfinite import NonfiniteReport
 from inspect_autograd.events.nonfinite_report import NonfiniteKind
-from inspect_autograd.events.records import PassInput, RootGradient, TensorStats
+from inspect_autograd.events.records import Evidence, PassInput, RootGradient, TensorStats
 from inspect_autograd.events.trace import Trace
+from inspect_autograd.render.pass_facts import PassFacts
+from inspect_autograd.render.pass_text import remarks
 from tests.conformance.plain_hooks import naive_stats, record_by_plain_hooks
 from tests.unit.render.graphs import F4, chain, make_graph
 from tests.unit.render.hand_traces import make_data, make_pass, stats_of
@@ -113,8 +115,8 @@ def check(trace: Trace, folder: Path) -> None:
     assert f"  #{report.node}  {report.what} {WORDS[report.kind]}" in text
     shown = octagons(trace, folder)
     assert (report.node in shown) == (report.kind != "unknown")
-    names = [trace.graph.node_table.names[id] for id in sorted(shown - {report.node})]
-    assert set(names) <= set(report.others)
+    names = {trace.graph.node_table.names[id] for id in shown - {report.node}}
+    assert names == set(report.others)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,53 @@ def test_what_grad_took_and_is_not_finite_looks_so_though_its_node_did_not_run(
     source = draw(Trace(passed_on), tmp_path)
     assert attributes(source, "n1")["color"] == "#D55E00"
     assert "NaN or Inf at 2 nodes, beginning at MulBackward0 (order 0)." in source
+
+
+def test_only_what_came_up_in_the_passes_that_are_drawn(tmp_path: Path) -> None:
+    events = [(0, [1.0], [1.0]), (1, [1.0], []), (0, [1.0], [nan]), (1, [nan], [])]
+    passes = [make_pass(0), make_pass(1)]
+    trace = Trace(make_data(chain(1), events, passes=passes, pass_of=[0, 0, 1, 1]))
+    assert "NaN" not in draw(trace, tmp_path, ".txt", backward_pass=0)
+    last = draw(trace, tmp_path, ".txt", backward_pass=1)
+    assert "beginning at MulBackward0 (order 2)." in last
+
+
+def test_what_was_given_is_told_though_a_hook_replaced_it(tmp_path: Path) -> None:
+    bad = make_pass(roots=(RootGradient(0, 0, False, stats_of(nan)),))
+    trace = Trace(make_data(chain(1), [(0, [1.0], [1.0]), (1, [1.0], [])], passes=[bad]))
+    text = draw(trace, tmp_path, ".txt")
+    assert "NaN or Inf at 1 node, beginning at MulBackward0 (order 0)." in text
+    assert "#0  NaN WAS GIVEN" in text
+
+
+def test_what_was_given_to_a_node_that_did_not_run_is_counted_in_its_box(tmp_path: Path) -> None:
+    bad = make_pass(roots=(RootGradient(0, 0, False, stats_of(nan)),))
+    data = make_data(chain(3), [], passes=[bad])
+    facts = PassFacts(data, data.graph.fold("chain"), data.passes)
+    assert [line.text for line in remarks(facts.nodes[0], data)][:2] == [
+        "NaN at 1 of 3 nodes",
+        "NaN WAS GIVEN",
+    ]
+
+
+def test_what_is_unknown_later_is_not_called_a_beginning(tmp_path: Path) -> None:
+    # Node 1 makes NaN of finite numbers, node 2 Inf of what is not known.
+    graph = make_graph(["A", "B", "C"], [(0, 1), (0, 2)])
+    data = make_data(graph, [(0, [1.0], [1.0, 1.0]), (1, [1.0], [nan]), (2, [1.0], [inf])])
+    unknown = {data.table.received[2][0]}
+    stats = [TensorStats(F4) if i in unknown else s for i, s in enumerate(data.table.stats)]
+    trace = Trace(replace(data, table=replace(data.table, stats=stats)))
+    text = draw(trace, tmp_path, ".txt", view="full")
+    assert "beginning at B (order 1)." in text
+    assert "Inf FIRST SEEN HERE" in text
+
+
+def test_only_what_was_seen_at_births_is_told(tmp_path: Path) -> None:
+    trace = changed_by_hook()
+    found = tuple(Evidence(order, "", "the reason") for order in range(len(trace)))
+    trace = Trace(replace(trace.data, evidence=found))
+    assert "the reason" not in report_of(trace).explanation
+    assert "the reason" not in draw(trace, tmp_path, ".txt")
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -17,6 +17,7 @@ from tests.unit.render.traces import (
     change,
     change_pass,
     draw,
+    edge,
     inf_of_sum,
     key_of,
     limited_to_weight,
@@ -30,12 +31,6 @@ from tests.unit.render.traces import (
 
 pytestmark = pytest.mark.usefixtures("no_dot")
 VERMILLION = "#D55E00"
-
-
-def edge(source: str, ends: str) -> str:
-    """The one statement of DOT source about an arrow."""
-    (line,) = [line for line in source.splitlines() if line.startswith(f"\t{ends}")]
-    return line
 
 
 def test_boxes_show_order_name_and_what_was_received(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.unit.render.traces import (
     change_pass,
     deep,
     draw,
+    edge,
     nan_of_sqrt,
     nothing_ran,
     scaled,
@@ -29,12 +30,6 @@ from tests.unit.render.traces import (
 
 pytestmark = pytest.mark.usefixtures("no_dot")
 VERMILLION = "#D55E00"
-
-
-def edge(source: str, ends: str) -> str:
-    """The one statement of DOT source about an arrow."""
-    (line,) = [line for line in source.splitlines() if line.startswith(f"\t{ends}")]
-    return line
 
 
 # -- folded graphs ---------------------------------------------------------------------------------
@@ -290,7 +285,7 @@ def test_why_it_is_not_finite_is_told(tmp_path: Path) -> None:
 
 def test_many_reasons_are_bounded(tmp_path: Path) -> None:
     x = torch.zeros(2, requires_grad=True)
-    trace = record_by_plain_hooks(sum(x.sqrt() for _ in range(5)).sum(), {"x": x})
+    trace = record_by_plain_hooks(torch.cat([x.sqrt() for _ in range(5)]).sum(), {"x": x})
     found = tuple(Evidence(event.order, "", f"reason {event.order}") for event in trace.events)
     text = draw(change(trace, evidence=found), tmp_path, ".txt")
     assert text.count(": reason ") == 2

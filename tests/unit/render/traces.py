@@ -133,6 +133,12 @@ def attributes(source: str, key: str) -> dict[str, str]:
     }
 
 
+def edge(source: str, ends: str) -> str:
+    """The one statement of DOT source about an arrow."""
+    (line,) = [line for line in source.splitlines() if line.startswith(f"\t{ends}")]
+    return line
+
+
 def key_of(trace: Trace, pattern: str) -> str:
     """The key, in DOT source, of the one node that a glob finds."""
     (node,) = trace.graph.find(pattern)
