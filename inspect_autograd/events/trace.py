@@ -74,18 +74,19 @@ class Trace:
     but for those that `keep=` asked for.
     """
 
-    __slots__ = ("__weakref__", "_data", "_source", "kept")
+    __slots__ = ("__weakref__", "_data", "_kept", "_kept_source", "_source")
 
     def __init__(
         self,
         data: TraceData | None = None,
         *,
         source: Callable[[], TraceData] | None = None,
-        kept: Mapping[int, KeptTensors] | None = None,
+        kept_source: Callable[[], Mapping[int, KeptTensors]] | None = None,
     ) -> None:
         self._data = data
         self._source = source
-        self.kept: Mapping[int, KeptTensors] = {} if kept is None else kept
+        self._kept: Mapping[int, KeptTensors] = {}
+        self._kept_source = kept_source
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -103,7 +104,8 @@ class Trace:
 
     def close(self, data: TraceData, kept: Mapping[int, KeptTensors]) -> None:
         """Give it its final data; from now on it is plain data."""
-        self._data, self._source, self.kept = data, None, kept
+        self._data, self._kept = data, kept
+        self._source = self._kept_source = None
 
     @property
     def graph(self) -> Graph:
@@ -164,6 +166,11 @@ class Trace:
     def environment(self) -> Environment:
         """Versions and settings that the trace was made with."""
         return self.data.environment
+
+    @property
+    def kept(self) -> Mapping[int, KeptTensors]:
+        """The gradients that `keep=` asked for, by the order of the event; not saved to files."""
+        return self._kept if self._kept_source is None else self._kept_source()
 
     def __len__(self) -> int:
         return len(self.data.table)

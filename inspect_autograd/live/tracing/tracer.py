@@ -159,7 +159,7 @@ class Tracer:
             if self._log is not None:
                 self._log.write_header(self._graph.to_graph(), self._level, describe_environment())
                 self._log.write_parameters(self._parameters.to_records())
-            trace = Trace(source=self._assemble)
+            trace = Trace(source=self._assemble, kept_source=self._kept_so_far)
             self._trace = weakref.ref(trace)
             watch(self._watch)
             return trace
@@ -268,6 +268,9 @@ class Tracer:
             for order, key in enumerate(keys)
             if key[0] is not None and key in wanted
         }
+
+    def _kept_so_far(self) -> dict[int, KeptTensors]:
+        return self._kept(self._assemble().table)
 
     def _kept(self, table: EventTable) -> dict[int, KeptTensors]:
         orders, kept = self._orders(table), self._recorder.kept

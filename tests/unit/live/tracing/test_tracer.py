@@ -99,6 +99,16 @@ def test_kept() -> None:
     ]
 
 
+def test_kept_inside_the_block() -> None:
+    x = torch.ones(2, requires_grad=True)
+    loss = (x * 2).sum()
+    with ia.trace(loss, keep="Mul*") as trace:
+        assert trace.kept == {}
+        loss.backward()
+        inside = trace.kept[1].received[0]
+    assert inside.tolist() == trace.kept[1].received[0].tolist() == [1.0, 1.0]
+
+
 def test_kept_are_copies() -> None:
     x, loss = make()
     with ia.trace(loss, params={"x": x}, keep="x") as trace:
