@@ -30,6 +30,7 @@ FEW_BOXES = 60
 _BEGINNINGS = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<"}
 _BOUNDS = re.compile(r'\bbb="[-\d.e+]+,[-\d.e+]+,([-\d.e+]+),([-\d.e+]+)"')
 _INVISIBLE = re.compile(r"Error: lost (?:r\d+|i\d+c\d+) i\d+c\d+ edge")
+_PDF_DATE = re.compile(rb"(/CreationDate \(D:)\d{14}")
 _WIDTH = re.compile(r"^node \S+ \S+ \S+ (\S+)", re.MULTILINE)
 _REMEDY_FAILED = (
     "Write the graph to a .dot or .txt file, which needs no Graphviz, or draw less of it with "
@@ -113,6 +114,9 @@ def _draw(engine: Engine, source: str, output_format: str, deadline: float, boxe
     data = _run(engine, source, layout, output_format, deadline)
     if not data.startswith(_BEGINNINGS[output_format]):
         raise EngineError(f"what it wrote is not {output_format.upper()}: {data[:40]!r}")
+    if output_format == "pdf":
+        # Not every cairo obeys SOURCE_DATE_EPOCH; the same graph is to make the same file.
+        data = _PDF_DATE.sub(rb"\g<1>19700101000000", data)
     return Picture(data, dpi)
 
 

@@ -123,6 +123,35 @@ def test_error_inside_a_reentrant_pass() -> None:
     assert trace.graph.nodes[trace.outcome.node].name == "ExpBackward0"
 
 
+def test_error_of_a_pass_inside_that_was_handled() -> None:
+    class RunsAnother(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+            with torch.enable_grad():
+                y = torch.ones(2, requires_grad=True) * 2
+                total = y.sum()
+            y.register_hook(lambda gradient: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                total.backward()
+            return gradients[0]
+
+    x = torch.ones(3, requires_grad=True)
+    y = x.exp()
+    assert y.grad_fn is not None
+    y.grad_fn.register_hook(lambda returned, received: int("x"))
+    loss = RunsAnother.apply(y).sum()  # type: ignore[no-untyped-call]
+    with pytest.raises(ValueError), ia.trace(loss) as trace:
+        loss.backward()
+    assert [p.outcome.error for p in trace.passes] == ["ValueError", "ZeroDivisionError"]
+    assert trace.outcome.error == "ValueError"
+    assert trace.outcome.node is not None
+    assert trace.graph.nodes[trace.outcome.node].name == "ExpBackward0"
+
+
 def test_what_runs_is_running() -> None:
     _, y, loss = exp_sum()
     seen: list[tuple[str, int]] = []

@@ -285,11 +285,16 @@ class Tracer:
         if not outer:
             return self._error or Outcome("nothing ran")
         last = outer[-1]
-        if last.outcome.status == "raised":
-            # A pass inside of it knows more precisely where.
-            inner = [o.outcome for o in passes[last.id :] if o.outcome.status == "raised"]
-            return inner[-1]
-        return self._error or last.outcome
+        if last.outcome.status != "raised":
+            return self._error or last.outcome
+        # A pass inside of it that ended with the same error knows more precisely where.
+        found, family = last.outcome, {last.id}
+        for opened in passes[last.id :]:
+            if opened.parent_pass in family:
+                family.add(opened.id)
+                if replace(opened.outcome, node=None) == replace(last.outcome, node=None):
+                    found = opened.outcome
+        return found
 
     def _notes(self) -> tuple[str, ...]:
         notes = [

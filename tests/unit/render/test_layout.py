@@ -135,6 +135,11 @@ def test_a_slow_layout_is_ended_with_all_it_started(
     assert not marker.exists()
 
 
+def test_a_pdf_does_not_say_when_it_was_made() -> None:
+    # Else the same graph would make another file every second.
+    assert b"/CreationDate (D:19700101000000" in lay_out(SOURCE, "pdf", timeout=30, boxes=2).data
+
+
 @pytest.mark.parametrize("output_format", ["svg", "png", "pdf"])
 def test_the_budget_is_for_all_of_it(output_format: str, fake_dot: Callable[[str], Path]) -> None:
     fake_dot("import time; time.sleep(20)")
