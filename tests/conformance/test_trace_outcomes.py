@@ -144,7 +144,7 @@ def test_error_of_a_pass_inside_that_was_handled() -> None:
     assert y.grad_fn is not None
     y.grad_fn.register_hook(lambda returned, received: int("x"))
     loss = RunsAnother.apply(y).sum()  # type: ignore[no-untyped-call]
-    with pytest.raises(ValueError), ia.trace(loss) as trace:
+    with pytest.raises(ValueError, match="invalid literal"), ia.trace(loss) as trace:
         loss.backward()
     assert [p.outcome.error for p in trace.passes] == ["ValueError", "ZeroDivisionError"]
     assert trace.outcome.error == "ValueError"
