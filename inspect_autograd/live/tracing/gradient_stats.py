@@ -266,7 +266,7 @@ def _is_simple(gradient: torch.Tensor) -> bool:
         gradient.layout is torch.strided
         and type(gradient) in _PLAIN
         and gradient.is_floating_point()
-        and not gradient.is_nested
+        and not (gradient.is_nested or gradient.is_meta)
     )
 
 
