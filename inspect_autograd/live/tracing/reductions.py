@@ -20,8 +20,9 @@ __all__ = ["SMALL", "Numbers", "UnreducedError", "reduce_small", "reduce_strided
 SMALL = 32
 """Up to so many elements Python computes faster than torch can be called."""
 
-_ROW = 4096
-"""Elements that are added up one after the other."""
+_ROW, _SHORT_ROW, _LONG_ROW = 4096, 64, 65_536
+"""Elements that are added up one after the other: where it can be chosen, and where the length of
+a dimension is taken instead."""
 
 _NARROW = (torch.float16, torch.bfloat16)
 """Types whose squares overflow early, so their norms are taken in float32."""
@@ -107,22 +108,21 @@ def _norm(tensor: torch.Tensor) -> torch.Tensor:
     """
     norm: Callable[..., torch.Tensor] = torch.linalg.vector_norm
     wide = torch.float32 if tensor.dtype in _NARROW else None
-    flat = _flatten(tensor) if tensor.numel() >= 2 * _ROW else None
-    if flat is None:
+    if tensor.numel() < 2 * _ROW:
         return norm(tensor, dtype=wide)
+    strides = tensor.stride()
+    dim = strides.index(1) if 1 in strides else -1
+    size = tensor.shape[dim]
+    if _SHORT_ROW <= size <= _LONG_ROW:
+        return _norm(norm(tensor, dim=dim, dtype=wide))
+    if not tensor.is_contiguous():
+        return norm(tensor, dtype=wide)
+    flat = tensor.view(-1)
     whole = flat.numel() // _ROW * _ROW
     norms = norm(flat[:whole].view(-1, _ROW), dim=1, dtype=wide)
     if whole < flat.numel():
         norms = torch.cat([norms, norm(flat[whole:], dtype=wide).reshape(1)])
-    return norm(norms)
-
-
-def _flatten(tensor: torch.Tensor) -> torch.Tensor | None:
-    """All elements in the order of memory, without a copy; None where there are gaps."""
-    if not tensor.is_contiguous():
-        strides = tensor.stride()
-        tensor = tensor.permute(sorted(range(tensor.dim()), key=strides.__getitem__, reverse=True))
-    return tensor.view(-1) if tensor.is_contiguous() else None
+    return _norm(norms)
 
 
 def _nonfinite_counts(
@@ -136,11 +136,14 @@ def _nonfinite_counts(
 
 
 def _min_and_max(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two kernels on the CPU, for wide types: each is three times as fast as `aminmax`.
+    """Two kernels on the CPU, for many numbers of a wide type.
 
-    For a transposed tensor, as the gradient of a weight mostly is, ten times.
+    Each is three times as fast as `aminmax`; for a transposed tensor, as the gradient of a weight
+    mostly is, ten times.
     """
-    if tensor.is_cpu and (tensor.dtype not in _NARROW or not tensor.is_contiguous()):
+    if tensor.is_cpu and not (
+        tensor.is_contiguous() and (tensor.dtype in _NARROW or tensor.numel() <= _ROW)
+    ):
         return tensor.amin(), tensor.amax()
     low, high = torch.aminmax(tensor)
     return low, high
