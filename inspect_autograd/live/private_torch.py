@@ -321,11 +321,22 @@ def has_dispatch(tensor_type: type) -> bool:
 
 
 def function_base() -> Any:
-    """The class that `torch.autograd.Function.apply` goes on to (`_SingleLevelFunction`, 2.0).
+    """The class whose `apply` every call of a custom Function goes through.
 
-    `apply = MyFunction.apply` keeps the `apply` of that moment, but looks this one up at each call.
+    Up to torch 2.13 `torch.autograd.Function.apply` is Python code that goes on to
+    `_SingleLevelFunction` (2.0 and newer). `apply = MyFunction.apply` keeps the `apply` of that
+    moment, but looks this one up at each call. From 2.14 on it is C code that goes nowhere else,
+    so an `apply` that was kept before is not seen.
     """
-    return torch.autograd.function._SingleLevelFunction
+    return _FUNCTION_BASE
+
+
+# Found once: while a stand-in is in its place, it would not be found again.
+_FUNCTION_BASE: Any = (
+    torch.autograd.function._SingleLevelFunction
+    if isinstance(vars(torch.autograd.Function).get("apply"), classmethod)
+    else torch.autograd.Function
+)
 
 
 def forward_class(node: LiveNode) -> Any:
