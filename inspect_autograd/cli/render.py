@@ -18,6 +18,7 @@ from .target import (
     add_target_arguments,
     is_code,
     load_target,
+    positive_number,
     refuse_options,
 )
 from .trace_pass import check_pass, pass_id
@@ -199,10 +200,4 @@ def _check_file(path: Path) -> None:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return seconds
+    return positive_number(text, "a number of seconds above 0")

@@ -15,6 +15,7 @@ from .target import (
     count,
     is_code,
     load_target,
+    positive_number,
     refuse_options,
 )
 from .trace_pass import pass_id
@@ -157,10 +158,4 @@ def _slowest(text: str) -> int:
 
 
 def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1.0
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, such as 1e-3")
-    return rate
+    return positive_number(text, "a number above 0, such as 1e-3")

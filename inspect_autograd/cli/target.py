@@ -19,6 +19,7 @@ __all__ = [
     "is_code",
     "load_target",
     "load_trace",
+    "positive_number",
     "refuse_options",
 ]
 
@@ -56,6 +57,22 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def positive_number(text: str, what: str) -> float:
+    """A finite number above 0, as the type of an argument.
+
+    Args:
+        text: What was written.
+        what: What was expected, for the message.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
 
 
 def refuse_options(options: argparse.Namespace, remedies: Mapping[str, str], kind: str) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 
 from ..errors import ArgumentError, ArgumentTypeError, InspectAutogradError
+from .call_nodes import find_call_nodes
 from .edits import name_of_edit
+from .engine_calls import EngineCall, unwatch, watch
 from .node_selection import find_by_glob, name_nodes, select_by_glob
 from .node_types import short_name
 from .parameters import collect_names
 from .private_torch import LiveNode, current_graph_task, unobserved, version_of
 from .roots import find_roots
 from .tensor_meta import TensorMetaCache
-from .tracing.call_nodes import find_call_nodes
-from .tracing.engine_calls import EngineCall, unwatch, watch
 from .walk import LiveGraph, walk_graph
 
 __all__ = ["GradientEdits", "NodeEdit", "active_edits", "edit_gradients"]

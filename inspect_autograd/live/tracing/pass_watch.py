@@ -8,7 +8,9 @@ from typing import Any
 
 from ...events.records import PassInput, RootGradient, TensorStats
 from ...graph.records import Root
+from ..call_nodes import find_call_nodes
 from ..edit_gradients import active_edits
+from ..engine_calls import EngineCall
 from ..private_torch import (
     LiveNode,
     current_graph_task,
@@ -17,8 +19,7 @@ from ..private_torch import (
     unobserved,
 )
 from ..tensor_meta import TensorMetaCache
-from .call_nodes import find_call_nodes
-from .engine_calls import EngineCall
+from ..walk import LiveGraph
 from .gradient_stats import GradientStats
 from .growing_graph import GrowingGraph
 from .hooks import Hooks
@@ -105,10 +106,13 @@ class PassWatch:
             parent_pass=parent_pass,
             running_before=frozenset(self._recorder.running),
         )
-        if parent is None and not self._is_ours(roots):
+        unknown = [node for node in roots if node not in self._graph.ids]
+        live = self._graph.walk(unknown) if unknown else None
+        if parent is None and not self._is_ours(roots, live):
             return self._passes.announce(opened, belongs=False)
         number = len(self._passes.passes)
-        self._extend(roots, number)
+        if live is not None:
+            self._extend(unknown, live, number)
         ids = self._graph.ids
         opened.roots = tuple(
             RootGradient(ids[node], slot, is_implicit, self._measure(gradient))
@@ -143,19 +147,22 @@ class PassWatch:
         opened = self._passes.find(task)
         return (None, None) if opened is None else (node, opened.id)
 
-    def _is_ours(self, roots: Sequence[LiveNode]) -> bool:
+    def _is_ours(self, roots: Sequence[LiveNode], live: LiveGraph | None) -> bool:
         """Whether a pass from these roots runs over the traced graph.
 
         Leaves do not count: all graphs that a model makes share its leaves.
+
+        Args:
+            roots: What it starts from.
+            live: What those of them reach that are not known; None if all are.
         """
         graph = self._graph
         ids, kind_of = graph.ids, graph.kind_of
         known = [id for id in map(ids.get, roots) if id is not None]
         if any(id in self._starts or kind_of(id) != "leaf" for id in known):
             return True
-        if len(known) == len(roots):
+        if live is None:
             return False
-        live = graph.walk([node for node in roots if node not in ids])
         made = self._made_ranges()
         for node, number in zip(live.nodes, live.sequence_nrs, strict=True):
             id = ids.get(node)
@@ -174,14 +181,11 @@ class PassWatch:
             if opened.thread == thread and opened.graph_task in made
         ]
 
-    def _extend(self, roots: Sequence[LiveNode], number: int) -> None:
-        """Describe and hook what the roots reach and was not known before."""
+    def _extend(self, roots: Sequence[LiveNode], live: LiveGraph, number: int) -> None:
+        """Describe and hook what new roots of a pass reach and was not known before."""
         graph = self._graph
-        unknown = [node for node in roots if node not in graph.ids]
-        if not unknown:
-            return
-        added = graph.add(graph.walk(unknown))
-        for node in unknown:
+        added = graph.add(live)
+        for node in roots:
             graph.add_root(Root(f"pass {number}", graph.ids[node], 0, None))
         self._parameters.add_leaves(added)
         self._hooks.put(added, graph.to_graph)

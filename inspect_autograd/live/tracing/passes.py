@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ...events.records import BackwardPass, Outcome, PassCall, PassInput, RootGradient
-from .engine_calls import Place
+from ..engine_calls import Place
 
 __all__ = ["OpenPass", "PassBook", "outcome_of"]
 

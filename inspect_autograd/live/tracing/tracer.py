@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InspectAutogradError
-from ...events.records import Evidence, Outcome, StatsLevel
+from ...events.nested_passes import find_inner_passes
+from ...events.records import BackwardPass, Evidence, Outcome, StatsLevel
 from ...events.table import EventTable
 from ...events.trace import KeptTensors, Trace, TraceData
 from ...graph.records import Node, Root
+from ..engine_calls import unwatch, watch
 from ..parameters import collect_names
 from ..private_torch import not_compiled, unobserved
 from ..roots import find_roots
 from ..tensor_meta import TensorMetaCache
 from .arguments import check_keep, check_stats
 from .assemble import build_table, find_orders_of_made_nodes
-from .engine_calls import unwatch, watch
 from .environment import describe_environment
 from .gradient_stats import GradientStats
 from .growing_graph import GrowingGraph
@@ -238,7 +239,7 @@ class Tracer:
             graph=graph,
             table=table,
             stats_level=self._level,
-            outcome=self._outcome(),
+            outcome=self._outcome(records),
             passes=records,
             parameters=self._parameters.to_records(),
             evidence=tuple(
@@ -278,23 +279,18 @@ class Tracer:
             order: KeptTensors(order, *kept[key]) for key, order in orders.items() if key in kept
         }
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, passes: Sequence[BackwardPass]) -> Outcome:
         """That of the last pass, unless the block ended with an error of another kind."""
-        passes = self._passes.passes
-        outer = [opened for opened in passes if opened.parent is None]
+        outer = [backward_pass for backward_pass in passes if backward_pass.parent is None]
         if not outer:
             return self._error or Outcome("nothing ran")
         last = outer[-1]
         if last.outcome.status != "raised":
             return self._error or last.outcome
         # A pass inside of it that ended with the same error knows more precisely where.
-        found, family = last.outcome, {last.id}
-        for opened in passes[last.id :]:
-            if opened.parent_pass in family:
-                family.add(opened.id)
-                if replace(opened.outcome, node=None) == replace(last.outcome, node=None):
-                    found = opened.outcome
-        return found
+        ended = replace(last.outcome, node=None)
+        outcomes = [inner.outcome for inner in find_inner_passes(passes, last.id)]
+        return [outcome for outcome in outcomes if replace(outcome, node=None) == ended][-1]
 
     def _notes(self) -> tuple[str, ...]:
         notes = [

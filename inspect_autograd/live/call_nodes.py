@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..private_torch import LiveNode, accumulate_grad_of
+from .private_torch import LiveNode, accumulate_grad_of
 
 __all__ = ["find_call_nodes"]
 

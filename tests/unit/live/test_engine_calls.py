@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from inspect_autograd.live import engine_calls
+from inspect_autograd.live.engine_calls import EngineCall, unwatch, watch
 from inspect_autograd.live.private_torch import engine_entry, set_engine_entry
-from inspect_autograd.live.tracing import engine_calls
-from inspect_autograd.live.tracing.engine_calls import EngineCall, unwatch, watch
 
 ORIGINAL = engine_entry()
 

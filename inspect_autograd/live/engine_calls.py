@@ -19,13 +19,13 @@ from typing import Any, Protocol
 
 import torch
 
-from ...events.records import PassCall
-from ..private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
+from ..events.records import PassCall
+from .private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
 
 __all__ = ["EngineCall", "EngineWatcher", "Place", "unwatch", "watch"]
 
 # What `live` does on behalf of the user; the demo of the command line is a program of its own.
-_OURS = str(Path(__file__).parents[1]) + os.sep
+_OURS = str(Path(__file__).parent) + os.sep
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 
 
