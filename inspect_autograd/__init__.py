@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "Creation",
     "Edge",
     "Event",
     "Graph",
     "InspectAutogradError",
     "Node",
     "SavedTensor",
+    "SourceLine",
     "TensorMeta",
     "TensorStats",
     "Trace",
@@ -40,12 +42,14 @@ __all__ = [
 # Public names are imported on first use (PEP 562): reading and drawing a saved graph must not
 # pay for importing torch.
 _MODULE_OF_NAME = {
+    "Creation": ".graph.creation",
     "Edge": ".graph.records",
     "Event": ".events.records",
     "Graph": ".graph.graph",
     "InspectAutogradError": ".errors",
     "Node": ".graph.records",
     "SavedTensor": ".graph.records",
+    "SourceLine": ".graph.creation",
     "TensorMeta": ".graph.tensor_meta",
     "TensorStats": ".events.records",
     "Trace": ".events.trace",
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
     from .events.file import load
     from .events.records import Event, TensorStats
     from .events.trace import Trace
+    from .graph.creation import Creation, SourceLine
     from .graph.graph import Graph
     from .graph.records import Edge, Node, SavedTensor
     from .graph.tensor_meta import TensorMeta

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .creation import Creation, SourceLine
 from .graph import Graph
 from .records import (
     Edge,
@@ -74,6 +75,7 @@ def encode_graph(graph: Graph) -> dict[str, Json]:
             "parameters": _by_id(nodes.parameters, lambda p: [p.names, metas.put(p.meta)]),
             "scopes": _by_id(nodes.scopes, str),
             "orders": _by_id(nodes.orders, int),
+            "creations": _encode_creations(nodes.creations),
             "cut_slots": _by_id(nodes.cut_slots, list),
             "folds": _by_id(nodes.folds, _fields),
             "origins": None if nodes.origins is None else list(nodes.origins),
@@ -101,6 +103,26 @@ def _saved(tensor: SavedTensor, metas: _MetaTable) -> list[Json]:
 
 def _by_id(column: Mapping[int, Any], encode: Any) -> dict[str, Json]:
     return {str(id): encode(value) for id, value in sorted(column.items())}
+
+
+def _encode_creations(column: Mapping[int, Creation]) -> dict[str, Json]:
+    """Every Creation once, and its position for each node; the same for source lines."""
+    lines: dict[SourceLine, int] = {}
+    table: dict[Creation, int] = {}
+    nodes = {str(id): table.setdefault(made, len(table)) for id, made in sorted(column.items())}
+    rows = [
+        [
+            made.function,
+            None if made.source is None else lines.setdefault(made.source, len(lines)),
+            [lines.setdefault(line, len(lines)) for line in made.stack],
+            made.call,
+            made.thread,
+            made.made_by,
+            made.reason,
+        ]
+        for made in table
+    ]
+    return {"lines": [_fields(line) for line in lines], "table": rows, "nodes": nodes}
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -168,6 +190,7 @@ def _decode_nodes(columns: Mapping[str, Json], metas: Sequence[TensorMeta]) -> N
         },
         scopes={int(id): scope for id, scope in columns["scopes"].items()},
         orders={int(id): order for id, order in columns["orders"].items()},
+        creations=_decode_creations(columns.get("creations")),
         cut_slots={int(id): tuple(slots) for id, slots in columns["cut_slots"].items()},
         folds={
             int(id): Fold(by, label, count, tuple(members), tuple((n, c) for n, c in names))
@@ -175,6 +198,25 @@ def _decode_nodes(columns: Mapping[str, Json], metas: Sequence[TensorMeta]) -> N
         },
         origins=columns["origins"],
     )
+
+
+def _decode_creations(value: Mapping[str, Json] | None) -> dict[int, Creation]:
+    if value is None:  # Written by a version that did not record any.
+        return {}
+    lines = [SourceLine(*fields) for fields in value["lines"]]
+    table = [
+        Creation(
+            function,
+            None if source is None else lines[source],
+            tuple(lines[position] for position in stack),
+            call,
+            thread,
+            made_by,
+            reason,
+        )
+        for function, source, stack, call, thread, made_by, reason in value["table"]
+    ]
+    return {int(id): table[position] for id, position in value["nodes"].items()}
 
 
 def _decode_edges(columns: Mapping[str, Json], node_count: int) -> EdgeTable:
@@ -209,6 +251,7 @@ def _check(graph: Graph) -> None:
         nodes.parameters,
         nodes.scopes,
         nodes.orders,
+        nodes.creations,
         nodes.cut_slots,
         nodes.folds,
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .creation import Creation, SourceLine
 from .tensor_meta import TensorMeta, format_bytes
 
 __all__ = [
@@ -147,6 +148,7 @@ class Node:
         scope: Path of the module that made it; `""` is the outermost module, None unknown.
         order: Derivative order: 1 made by the forward pass, 2 made while a backward pass ran
             with `create_graph=True`, and so on. None where it cannot be told.
+        creation: The call, the line and the thread that made it, where that was recorded.
         cut_slots: The slots of `next_functions` whose edge `max_nodes` cut off.
         fold: What it stands for, for kind `fold` and for the representative of a repeat.
         origin: Its id in the captured graph (the lowest of those it stands for), which is not
@@ -165,6 +167,7 @@ class Node:
     parameter: Parameter | None = None
     scope: str | None = None
     order: int | None = None
+    creation: Creation | None = None
     cut_slots: tuple[int, ...] = ()
     fold: Fold | None = None
     origin: int | None = None
@@ -175,6 +178,11 @@ class Node:
         if self.fold is not None:
             return self.fold.members
         return (self.id if self.origin is None else self.origin,)
+
+    @property
+    def source(self) -> SourceLine | None:
+        """The user's line that made it; None where it was not recorded or is not known."""
+        return None if self.creation is None else self.creation.source
 
     @property
     def label(self) -> str:

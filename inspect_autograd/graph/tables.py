@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import overload
 
+from .creation import Creation
 from .records import Edge, Fold, Node, NodeKind, Parameter, Plain, SavedTensor
 from .tensor_meta import TensorMeta
 
@@ -37,6 +38,7 @@ class NodeTable:
     parameters: Mapping[int, Parameter] = field(default_factory=dict)
     scopes: Mapping[int, str] = field(default_factory=dict)
     orders: Mapping[int, int] = field(default_factory=dict)
+    creations: Mapping[int, Creation] = field(default_factory=dict)
     cut_slots: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     folds: Mapping[int, Fold] = field(default_factory=dict)
     origins: Sequence[int] | None = None
@@ -151,6 +153,7 @@ class NodeView(Sequence[Node]):
             parameter=table.parameters.get(id),
             scope=table.scopes.get(id),
             order=table.orders.get(id),
+            creation=table.creations.get(id),
             cut_slots=cut,
             fold=table.folds.get(id),
             origin=id if table.origins is None else table.origins[id],

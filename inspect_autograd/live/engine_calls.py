@@ -20,22 +20,14 @@ from typing import Any, Protocol
 import torch
 
 from ..events.records import PassCall
+from ..graph.creation import SourceLine
 from .private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
 
-__all__ = ["EngineCall", "EngineWatcher", "Place", "unwatch", "watch"]
+__all__ = ["EngineCall", "EngineWatcher", "find_place", "unwatch", "watch"]
 
 # What `live` does on behalf of the user; the demo of the command line is a program of its own.
 _OURS = str(Path(__file__).parent) + os.sep
 _TORCH = str(Path(torch.__file__).parent) + os.sep
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of the user's program."""
-
-    file: str
-    line: int
-    function: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,7 @@ class EngineCall:
     inputs: Sequence[Any] | None
     retain_graph: bool
     create_graph: bool
-    place: Place | None
+    place: SourceLine | None
 
 
 class EngineWatcher(Protocol):
@@ -205,11 +197,11 @@ def _implicit(given: Any, count: int) -> tuple[bool, ...]:
     return tuple(known[:count] + [False] * (count - len(known)))
 
 
-def find_place(frame: FrameType | None) -> Place | None:
+def find_place(frame: FrameType | None) -> SourceLine | None:
     """The innermost line that is neither torch's nor ours."""
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith((_TORCH, _OURS)) and not file.startswith("<frozen "):
-            return Place(file, frame.f_lineno, frame.f_code.co_qualname)
+            return SourceLine(file, frame.f_lineno, frame.f_code.co_qualname)
         frame = frame.f_back
     return None

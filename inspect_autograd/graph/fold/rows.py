@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
 
+from ..creation import Creation
 from ..records import Fold, FoldBy, NodeKind, Parameter, Plain, SavedTensor
 from ..tables import NodeTable
 from ..tensor_meta import TensorMeta
@@ -75,6 +76,7 @@ def merge_rows(
         parameters=table.parameters,
         scopes=table.scopes,
         orders=table.orders,
+        creations=table.creations,
         cut_slots=table.cut_slots,
         folds=table.folds,
         origins=table.origins,
@@ -94,6 +96,7 @@ class _Rows:
     parameters: dict[int, Parameter]
     scopes: dict[int, str]
     orders: dict[int, int]
+    creations: dict[int, Creation]
     cut_slots: dict[int, tuple[int, ...]]
     folds: dict[int, Fold]
     origins: list[int]
@@ -117,6 +120,7 @@ def _copy_rows(old: NodeTable, members: Sequence[Sequence[int]], shown: Sequence
         parameters=move(old.parameters),
         scopes=move(old.scopes),
         orders=move(old.orders),
+        creations=move(old.creations),
         cut_slots=move(old.cut_slots),
         folds=move(old.folds),
         origins=[min(map(origin_of.__getitem__, part)) for part in members],
@@ -134,6 +138,7 @@ def _put_fold(rows: _Rows, old: NodeTable, node: int, box: Box, entries: set[int
     rows.parameters.pop(node, None)
     _put(rows.scopes, node, box.scope)
     _put(rows.orders, node, _shared(old.orders, members))
+    _put(rows.creations, node, _shared_creation(old.creations, members))
     # Slots of the members mean nothing on the fold, but that edges were cut has to be seen.
     cut = sum(len(old.cut_slots.get(member, ())) for member in members) if old.cut_slots else 0
     _put(rows.cut_slots, node, (0,) * cut or None)
@@ -205,6 +210,15 @@ def _shared(column: Mapping[int, _Value], members: Sequence[int]) -> _Value | No
     """The value that all members have; None if they differ or one has none."""
     first = column.get(members[0])
     return first if all(column.get(member) == first for member in members) else None
+
+
+def _shared_creation(column: Mapping[int, Creation], members: Sequence[int]) -> Creation | None:
+    """The line that made all members; None if they differ.
+
+    A leaf, which no line made, has no say in it.
+    """
+    sources = {column[member].source for member in members if member in column} - {None}
+    return Creation(source=sources.pop()) if len(sources) == 1 else None
 
 
 def _shared_attributes(

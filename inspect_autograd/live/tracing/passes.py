@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from ...events.records import BackwardPass, Outcome, PassCall, PassInput, RootGradient
-from ..engine_calls import Place
+from ...graph.creation import SourceLine
 
 __all__ = ["OpenPass", "PassBook", "outcome_of"]
 
@@ -35,7 +35,7 @@ class OpenPass:
 
     id: int
     call: PassCall
-    place: Place | None
+    place: SourceLine | None
     thread: int
     roots: tuple[RootGradient, ...] = ()
     root_ids: frozenset[int] = frozenset()
