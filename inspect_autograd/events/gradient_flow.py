@@ -92,7 +92,7 @@ class GradientFlow:
 
         Its columns are the fields of `FlowRow`; `meta` and `flags` are text.
         """
-        from .to_dataframe import import_pandas
+        from ..graph.import_pandas import import_pandas
 
         columns = [field.name for field in fields(FlowRow)]
         records = [{name: _cell(name, getattr(row, name)) for name in columns} for row in self.rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingDependencyError
+from ..graph.import_pandas import import_pandas
 from ..graph.records import Node
 from .records import Event, TensorStats
 from .trace import Trace
@@ -13,7 +13,7 @@ from .trace import Trace
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["COLUMNS", "import_pandas", "to_dataframe"]
+__all__ = ["COLUMNS", "to_dataframe"]
 
 # Types that have a missing value (https://pandas.pydata.org/docs/user_guide/integer_na.html)
 # where there may be none; given for all columns, so that an empty trace has the same ones.
@@ -43,22 +43,6 @@ COLUMNS = {
     "duration_ns": "int64",
     "thread": "object",
 }
-
-
-def import_pandas() -> Any:
-    """The module.
-
-    Raises:
-        MissingDependencyError: It is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingDependencyError(
-            "to_dataframe() needs pandas, which is not installed",
-            remedy='Install it: pip install "inspect-autograd[pandas]"',
-        ) from error
-    return pandas
 
 
 def to_dataframe(trace: Trace) -> pandas.DataFrame:
