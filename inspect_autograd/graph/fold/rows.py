@@ -30,6 +30,7 @@ class Box:
         scope: Of the new node.
         representative: The member whose name, kind and slots the new node keeps, because all
             members are alike; None for a box that becomes a node of kind `fold`.
+        call: The call of the module `scope` that all members belong to, where it is known.
     """
 
     members: Sequence[int]
@@ -38,6 +39,7 @@ class Box:
     count: int = 1
     scope: str | None = None
     representative: int | None = None
+    call: int | None = None
 
 
 def merge_rows(
@@ -138,7 +140,7 @@ def _put_fold(rows: _Rows, old: NodeTable, node: int, box: Box, entries: set[int
     rows.parameters.pop(node, None)
     _put(rows.scopes, node, box.scope)
     _put(rows.orders, node, _shared(old.orders, members))
-    _put(rows.creations, node, _shared_creation(old.creations, members))
+    _put(rows.creations, node, _creation_of_fold(old, box))
     # Slots of the members mean nothing on the fold, but that edges were cut has to be seen.
     cut = sum(len(old.cut_slots.get(member, ())) for member in members) if old.cut_slots else 0
     _put(rows.cut_slots, node, (0,) * cut or None)
@@ -158,6 +160,7 @@ def _put_representative(rows: _Rows, old: NodeTable, node: int, box: Box, shown:
         # A fold is called after its scope, which now is that of the whole run.
         label = rows.names[node] = _rename(label, old.scopes.get(shown), box.scope)
     _put(rows.scopes, node, box.scope)
+    _put(rows.creations, node, _shared_creation(old.creations, members))
     _put(rows.attributes, node, _shared_attributes(old.attributes, members) or None)
     if shown in old.parameters:
         # Ids rise against the forward pass.
@@ -212,13 +215,39 @@ def _shared(column: Mapping[int, _Value], members: Sequence[int]) -> _Value | No
     return first if all(column.get(member) == first for member in members) else None
 
 
-def _shared_creation(column: Mapping[int, Creation], members: Sequence[int]) -> Creation | None:
-    """The line that made all members; None if they differ.
+def _creation_of_fold(old: NodeTable, box: Box) -> Creation | None:
+    """The line that made all members, and the call of the module; None if neither is known.
 
     A leaf, which no line made, has no say in it.
     """
-    sources = {column[member].source for member in members if member in column} - {None}
-    return Creation(source=sources.pop()) if len(sources) == 1 else None
+    made = {node: old.creations[node] for node in box.members if node in old.creations}
+    sources = {creation.source for creation in made.values()} - {None}
+    calls = {made[node].call for node in made if old.scopes.get(node) == box.scope}
+    call = box.call
+    if call is None and box.scope is not None and len(calls) == 1:
+        (call,) = calls
+    source = sources.pop() if len(sources) == 1 else None
+    return None if source is None and call is None else Creation(source=source, call=call)
+
+
+def _shared_creation(column: Mapping[int, Creation], members: Sequence[int]) -> Creation | None:
+    """What the creations of alike nodes agree in; None if one has none."""
+    made = [column[member] for member in members if member in column]
+    if len(made) < len(members) or not made:
+        return None
+    return Creation(
+        function=_agreed([one.function for one in made], None),
+        source=_agreed([one.source for one in made], None),
+        stack=_agreed([one.stack for one in made], ()),
+        call=_agreed([one.call for one in made], None),
+        thread=_agreed([one.thread for one in made], ""),
+        made_by=_agreed([one.made_by for one in made], ""),
+        reason=_agreed([one.reason for one in made], ""),
+    )
+
+
+def _agreed(values: Sequence[_Value], otherwise: _Value) -> _Value:
+    return values[0] if all(value == values[0] for value in values) else otherwise
 
 
 def _shared_attributes(
