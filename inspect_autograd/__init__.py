@@ -24,6 +24,7 @@ __all__ = [
     "Graph",
     "InspectAutogradError",
     "Node",
+    "SavedMemory",
     "SavedTensor",
     "SourceLine",
     "TensorMeta",
@@ -36,6 +37,7 @@ __all__ = [
     "edits",
     "load",
     "make_dot",
+    "saved_memory",
     "trace",
 ]
 
@@ -48,6 +50,7 @@ _MODULE_OF_NAME = {
     "Graph": ".graph.graph",
     "InspectAutogradError": ".errors",
     "Node": ".graph.records",
+    "SavedMemory": ".graph.saved_memory",
     "SavedTensor": ".graph.records",
     "SourceLine": ".graph.creation",
     "TensorMeta": ".graph.tensor_meta",
@@ -59,6 +62,7 @@ _MODULE_OF_NAME = {
     "edits": ".live.edits",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
+    "saved_memory": ".live.saved_memory",
     "trace": ".live.tracing.tracer",
 }
 
@@ -73,10 +77,12 @@ if TYPE_CHECKING:
     from .graph.creation import Creation, SourceLine
     from .graph.graph import Graph
     from .graph.records import Edge, Node, SavedTensor
+    from .graph.saved_memory import SavedMemory
     from .graph.tensor_meta import TensorMeta
     from .live import edits
     from .live.capture import capture
     from .live.edit_gradients import edit_gradients
+    from .live.saved_memory import saved_memory
     from .live.tracing.tracer import trace
     from .live.vjp.check import check_vjp
     from .torchviz_style import make_dot

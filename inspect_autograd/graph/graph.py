@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import networkx
 
     from ..render.view import ViewName
+    from .saved_memory import SavedMemory
     from .summary import Summary
 
 __all__ = ["Graph"]
@@ -168,6 +169,21 @@ class Graph:
         ids = saved if nodes is None else [self._id_of(node, "nodes") for node in nodes]
         storages = {tensor.storage for id in ids for tensor in saved.get(id, ())}
         return sum(self.storages[index].bytes for index in storages if index is not None)
+
+    def saved_memory(self, by: str = "op", *, depth: int | None = None) -> SavedMemory:
+        """Who keeps how much memory for backward; `print` shows a table, `plot` draws bars.
+
+        Args:
+            by: What one row is about: `op`, the nodes of one name; `node`; `scope`, a module;
+                `line`, a line of the program, which only a recorded graph knows.
+            depth: With `scope`, how many components of the module paths to keep; all by default.
+
+        Raises:
+            ArgumentError: `by` or `depth` is not one of these, or no node knows its line.
+        """
+        from .saved_memory import find_saved_memory
+
+        return find_saved_memory(self, by=by, depth=depth)
 
     def summary(self) -> Summary:
         """Counts, depth, parameters and bytes, printable as a few lines."""

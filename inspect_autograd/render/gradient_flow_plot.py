@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from math import ceil, floor, isfinite, isnan, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import MissingDependencyError
 from ..events.gradient_flow import GradientFlow
 from ..events.gradient_flow_rows import FlagKind, FlowRow, group_by_module
-from ..graph.atomic_write import write_atomically
-from .escape import shorten, visible
+from .escape import shorten
 from .gradient_flow_text import describe_flags, module_name
-from .picture_format import choose_format
+from .plot_file import FONT_SIZE, legible, write_figure
 from .style import BACKGROUND, MUTED, TEXT
 
 if TYPE_CHECKING:
@@ -25,17 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BARS", "plot_gradient_flow"]
 
 MAX_BARS = 200
-FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
-# What would change between two runs that draw the same.
-UNDATED: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 11.0, 0.2, 1.9
 """Inches; the frame is what stands above and below the bars."""
-DPI = 110
-FONT_SIZE = 8.5
 MAX_NAME_CHARS = 44
 LETTER_SHARE = 0.0095
 """Width of a bold letter of a label, as a share of the axis."""
@@ -56,29 +44,14 @@ HATCHES: dict[FlagKind, str] = {
 
 def plot_gradient_flow(flow: GradientFlow, path: str | os.PathLike[str]) -> Path:
     """Draw a gradient flow into a file; see `GradientFlow.plot`."""
-    target, output_format = choose_format(
+    rows, caption = choose_rows(flow)
+    height = FRAME_HEIGHT + ROW_HEIGHT * max(len(rows), 1)
+    return write_figure(
         path,
-        FORMATS,
+        lambda figure: _draw(figure, flow, rows, caption),
+        size=(WIDTH, height),
         example="gradients.png",
-        remedy="The suffix chooses the format of the picture: .png, .svg or .pdf.",
     )
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "plot() needs matplotlib, which is not installed",
-            remedy='Install it: pip install "inspect-autograd[plot]"',
-        ) from error
-    data = io.BytesIO()
-    # The picture must not depend on what the program has set up for its own figures.
-    with style.context(["default", {"svg.hashsalt": "inspect_autograd", "font.size": FONT_SIZE}]):
-        rows, caption = choose_rows(flow)
-        height = FRAME_HEIGHT + ROW_HEIGHT * max(len(rows), 1)
-        figure = Figure(figsize=(WIDTH, height), facecolor=BACKGROUND, layout="constrained")
-        _draw(figure, flow, rows, caption)
-        figure.savefig(data, format=output_format, dpi=DPI, metadata=UNDATED[output_format])
-    return write_atomically(target, data.getvalue())
 
 
 def choose_rows(flow: GradientFlow) -> tuple[Sequence[FlowRow], str]:
@@ -140,7 +113,7 @@ def _title(flow: GradientFlow, caption: str) -> str:
     else:
         unit = "parameters " if flow.by == "module" else ""
         result = f"{unit}flagged: {describe_flags(flow)}"
-    return "\n".join(_legible(line) for line in (start, result, caption) if line)
+    return "\n".join(legible(line) for line in (start, result, caption) if line)
 
 
 def _limits(rows: Sequence[FlowRow]) -> tuple[float, float]:
@@ -171,7 +144,7 @@ def _draw_row(axes: Axes, position: int, row: FlowRow, left: float, right: float
             hatch=hatch,
             linewidth=0,
         )
-    text = _legible(_row_text(row, size))
+    text = legible(_row_text(row, size))
     inside = (end - left) / (right - left) + LETTER_SHARE * len(text) > 1.0
     axes.annotate(
         text,
@@ -249,15 +222,4 @@ def _draw_legend(figure: Figure, rows: Sequence[FlowRow]) -> None:
 
 def _row_name(row: FlowRow) -> str:
     name = row.name if row.meta is not None else module_name(row.name)
-    return _legible(shorten(name, MAX_NAME_CHARS))
-
-
-def _legible(text: str) -> str:
-    r"""Text in which a character that the font lacks is written as `\u` and its number."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    text = visible(text)
-    if text.isascii():
-        return text
-    known = get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap()
-    return "".join(c if ord(c) in known else f"\\u{ord(c):04x}" for c in text)
+    return legible(shorten(name, MAX_NAME_CHARS))
