@@ -62,6 +62,7 @@ _MODULE_OF_NAME = {
     "edits": ".live.edits",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
+    "record": ".live.recording.recorder",
     "saved_memory": ".live.saved_memory",
     "trace": ".live.tracing.tracer",
 }
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from .live import edits
     from .live.capture import capture
     from .live.edit_gradients import edit_gradients
+    from .live.recording.recorder import record
     from .live.saved_memory import saved_memory
     from .live.tracing.tracer import trace
     from .live.vjp.check import check_vjp

@@ -90,12 +90,13 @@ def collect_names(params: Any) -> TensorNames:
     Args:
         params: None; a `torch.nn.Module`, whose parameters and buffers get their qualified names
             (tied ones all of them); a mapping of names to tensors, such as
-            `dict(model.named_parameters())` or `model.state_dict()`; or pairs.
+            `dict(model.named_parameters())` or `model.state_dict()`; pairs; or what was collected
+            before.
 
     Raises:
         ArgumentTypeError: It is none of these.
     """
-    return TensorNames(_iterate_pairs(params))
+    return params if isinstance(params, TensorNames) else TensorNames(_iterate_pairs(params))
 
 
 def _iterate_pairs(params: Any) -> Iterable[tuple[str, torch.Tensor]]:

@@ -291,9 +291,9 @@ def set_engine_entry(entry: Callable[..., Any]) -> None:
 def are_modes_active() -> bool:
     """Whether a function mode or a dispatch mode would see what is called now.
 
-    `_len_torch_dispatch_stack` and `_len_torch_function_stack`, 2.1 and newer.
+    `_len_torch_dispatch_stack` and `_is_torch_function_mode_enabled`, 2.1 and newer.
     """
-    return bool(torch._C._len_torch_dispatch_stack() or torch._C._len_torch_function_stack())
+    return bool(torch._C._len_torch_dispatch_stack() or torch._C._is_torch_function_mode_enabled())
 
 
 def is_in_function_transform() -> bool:

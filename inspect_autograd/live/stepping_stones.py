@@ -30,7 +30,14 @@ from ..graph.tables import EdgeTable
 from ..graph.topology import topological_order
 from .private_torch import NO_SEQUENCE_NR, LiveNode
 
-__all__ = ["METADATA_KEY", "SPACING", "choose_stones", "drain", "plant_stepping_stones"]
+__all__ = [
+    "METADATA_KEY",
+    "SPACING",
+    "SteppingStone",
+    "choose_stones",
+    "drain",
+    "plant_stepping_stones",
+]
 
 SPACING = 500
 """Nodes between two stones: some 100 KB of C stack, which the smallest thread stacks in use
@@ -100,7 +107,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_drain.restart_after_fork)
 
 
-class _SteppingStone:
+class SteppingStone:
     """Held by the `metadata` of one node; holds the nodes behind it."""
 
     __slots__ = ("_next_nodes",)
@@ -161,7 +168,7 @@ def plant_stepping_stones(
                 next_node for next_node, _ in node.next_functions if next_node is not None
             ]
             if next_nodes:
-                metadata[METADATA_KEY] = _SteppingStone(next_nodes)
+                metadata[METADATA_KEY] = SteppingStone(next_nodes)
     if chosen or boundary:
         _drain.start()
 

@@ -17,6 +17,7 @@ from ..describe import describe_nodes
 from ..garbage_collector import collector_paused
 from ..parameters import TensorNames
 from ..private_torch import LiveNode
+from ..saved import SavedTensorReader
 from ..tensor_meta import TensorMetaCache
 from ..walk import LiveGraph, walk_graph
 
@@ -26,8 +27,13 @@ __all__ = ["GrowingGraph"]
 class GrowingGraph:
     """Gives nodes their ids and describes them, the first time they are seen.
 
-    It holds the live nodes for as long as it lives: only a node that is held keeps its Python
-    identity (up to torch 2.12), and asking it for a mark would cost more than the whole trace.
+    It holds the live nodes until `release`: only a node that is held keeps its Python identity (up
+    to torch 2.12), and asking it for a mark would cost more than the whole trace.
+
+    Args:
+        names: Finds the names of leaves.
+        metas: Makes the TensorMeta records.
+        saved_reader: Describes saved tensors; None to leave them out.
 
     Attributes:
         ids: Id of each live node.
@@ -35,12 +41,18 @@ class GrowingGraph:
         orders: Derivative orders by node id, where known; whoever knows more may add to it.
     """
 
-    def __init__(self, names: TensorNames, metas: TensorMetaCache) -> None:
+    def __init__(
+        self,
+        names: TensorNames,
+        metas: TensorMetaCache,
+        saved_reader: SavedTensorReader | None = None,
+    ) -> None:
         self.ids: dict[LiveNode, int] = {}
         self.names: list[str] = []
         self.orders: dict[int, int] = {}
         self._tensor_names = names
         self._metas = metas
+        self._saved_reader = saved_reader
         self._tables: list[NodeTable] = []
         self._edges: list[tuple[array[int], ...]] = []
         self._roots: list[Root] = []
@@ -62,7 +74,7 @@ class GrowingGraph:
             return []
         first = len(ids)
         with collector_paused():
-            table = describe_nodes(live, self._metas, self._tensor_names, None)
+            table = describe_nodes(live, self._metas, self._tensor_names, self._saved_reader)
         added = []
         for offset, (_, node) in enumerate(fresh):
             ids[node] = first + offset
@@ -97,6 +109,7 @@ class GrowingGraph:
         if self._count is None:
             self._count = len(self.ids)
         self.ids = {}
+        self._tensor_names = TensorNames(())  # It holds the user's tensors.
 
     def kind_of(self, id: int) -> str:
         """The kind of a node, as in `Node.kind`."""
@@ -114,6 +127,7 @@ class GrowingGraph:
                 edge_table=self._edge_table(),
                 roots=tuple(self._roots),
                 notes=self._notes,
+                storages=tuple(self._saved_reader.storages) if self._saved_reader else (),
                 torch_version=torch.__version__,
             )
         return self._graph
@@ -162,6 +176,7 @@ def _select(table: NodeTable, rows: Sequence[int]) -> NodeTable:
         sequence_nrs=[table.sequence_nrs[row] for row in rows],
         receives=[table.receives[row] for row in rows],
         input_slots=[table.input_slots[row] for row in rows],
+        saved=few(table.saved),
         attributes=few(table.attributes),
         parameters=few(table.parameters),
         orders=few(table.orders),
@@ -192,6 +207,7 @@ def _concatenate(tables: Sequence[NodeTable]) -> NodeTable:
         sequence_nrs=every("sequence_nrs"),
         receives=every("receives"),
         input_slots=every("input_slots"),
+        saved=few("saved"),
         attributes=few("attributes"),
         parameters=few("parameters"),
     )

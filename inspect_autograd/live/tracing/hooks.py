@@ -19,11 +19,15 @@ __all__ = ["Hooks", "remove_all"]
 class Hooks:
     """The hooks of one trace.
 
+    Args:
+        recorder: Holds the functions that are hooked.
+        keep: Which gradients are to be kept; None to put no hooks at all.
+
     Attributes:
         handles: What removes them. The list itself is never replaced.
     """
 
-    def __init__(self, recorder: Recorder, keep: Keep) -> None:
+    def __init__(self, recorder: Recorder, keep: Keep | None) -> None:
         self.handles: list[Any] = []
         self._recorder = recorder
         self._keep = keep
@@ -35,6 +39,8 @@ class Hooks:
             nodes: Live nodes with their ids.
             graph: Gives the graph that describes them, for who has to choose among them.
         """
+        if self._keep is None:
+            return
         kept = self._keep.new_ids(graph)
         register, handles = self._recorder.register, self.handles
         with collector_paused():

@@ -68,6 +68,10 @@ class ParameterBook:
                 entry = self._add(self._names.of_leaf(variable), variable)
             entry.node = id
 
+    def release(self) -> None:
+        """Let go of the tensors; what was noted stays."""
+        self._names = TensorNames(())
+
     def names_of(self, value: Any) -> tuple[str, ...]:
         """The names of one of the `inputs=` of a pass."""
         return self._names.of_leaf(value) if isinstance(value, torch.Tensor) else ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InspectAutogradError
 from ...events.nested_passes import find_inner_passes
-from ...events.records import BackwardPass, Evidence, Outcome, StatsLevel
+from ...events.records import BackwardPass, Environment, Evidence, Outcome, StatsLevel
 from ...events.table import EventTable
 from ...events.trace import KeptTensors, Trace, TraceData
 from ...graph.records import Node, Root
@@ -21,6 +21,7 @@ from ..engine_calls import unwatch, watch
 from ..parameters import collect_names
 from ..private_torch import not_compiled, unobserved
 from ..roots import find_roots
+from ..saved import SavedTensorReader
 from ..tensor_meta import TensorMetaCache
 from .arguments import check_keep, check_stats
 from .assemble import build_table, find_orders_of_made_nodes
@@ -92,7 +93,16 @@ def trace(
 
 
 class Tracer:
-    """The context manager that `trace` returns; it is for one block."""
+    """The context manager that `trace` returns; it is for one block.
+
+    Whoever knows the passes from elsewhere uses `open`, `watch`, `close` and `assemble` instead of
+    a block.
+
+    Attributes:
+        watch: Is to be told of the passes.
+        recorder: What its hooks wrote.
+        begin_ns: What counts as 0 for the times, by `time.perf_counter_ns`.
+    """
 
     def __init__(
         self,
@@ -102,6 +112,8 @@ class Tracer:
         stats: StatsLevel,
         keep: str | Callable[[Node], bool] | None,
         log: str | os.PathLike[str] | None,
+        saved: bool = False,
+        hooked: bool = True,
     ) -> None:
         check_stats(stats)
         self._level: StatsLevel = stats
@@ -115,16 +127,17 @@ class Tracer:
         self._roots: list[tuple[Any, Root]] | None = [
             (root.node, Root(root.path, -1, root.slot, root.meta)) for root in roots
         ]
-        self._graph = GrowingGraph(names, metas)
+        reader = SavedTensorReader(metas, names) if saved else None
+        self._graph = GrowingGraph(names, metas, reader)
         self._graph.add_notes(notes)
         self._passes = PassBook()
         self._stats = None if stats == "meta" else GradientStats(stats, metas)
-        self._recorder = Recorder(self._stats, self._passes)
-        hooks = Hooks(self._recorder, self._keep)
-        self._watch = PassWatch(
+        self.recorder = Recorder(self._stats, self._passes)
+        hooks = Hooks(self.recorder, self._keep if hooked else None)
+        self.watch = PassWatch(
             graph=self._graph,
             passes=self._passes,
-            recorder=self._recorder,
+            recorder=self.recorder,
             hooks=hooks,
             parameters=self._parameters,
             metas=metas,
@@ -135,8 +148,9 @@ class Tracer:
         self._handles = hooks.handles
         weakref.finalize(self, remove_all, self._handles)
         self._trace: weakref.ref[Trace] | None = None
-        self._begin_ns = 0
+        self.begin_ns = 0
         self._error: Outcome | None = None
+        self._environment: Environment | None = None
 
     @not_compiled
     def __enter__(self) -> Trace:
@@ -148,24 +162,24 @@ class Tracer:
                 remedy="Call inspect_autograd.trace(...) again for the next block.",
             )
         try:
-            self._begin_ns = time.perf_counter_ns()
+            self.begin_ns = time.perf_counter_ns()
             self._log = LiveLog.open(
-                open_log(self._log_path), self._passes, self._stats, self._begin_ns
+                open_log(self._log_path), self._passes, self._stats, self.begin_ns
             )
             if self._log is not None:
-                self._recorder.listener = self._watch.log = self._log
+                self.recorder.listener = self.watch.log = self._log
             with unobserved():
-                self._watch.hook_graph(roots)
+                self.watch.hook_graph(roots)
                 self._keep.check(self._graph.to_graph)
             if self._log is not None:
                 self._log.write_header(self._graph.to_graph(), self._level, describe_environment())
                 self._log.write_parameters(self._parameters.to_records())
-            trace = Trace(source=self._assemble, kept_source=self._kept_so_far)
+            trace = Trace(source=self.assemble, kept_source=self._kept_so_far)
             self._trace = weakref.ref(trace)
-            watch(self._watch)
+            watch(self.watch)
             return trace
         except BaseException:
-            self._close(None)
+            self.close(None)
             if self._log is not None:
                 with contextlib.suppress(OSError):
                     self._log.close(None)
@@ -182,8 +196,8 @@ class Tracer:
         if error is not None:
             self._error = outcome_of(error, None)
         try:
-            self._close(error)
-            data = self._finish_log(self._assemble())
+            self.close(error)
+            data = self._finish_log(self.assemble())
             trace = self._trace() if self._trace is not None else None
             if trace is not None:
                 trace.close(data, self._kept(data.table))
@@ -191,6 +205,18 @@ class Tracer:
             if error is None:
                 raise
             # The user's own exception must not be hidden by ours.
+
+    def open(self) -> None:
+        """Hook every node, without a block: the passes are told by `watch` alone."""
+        roots, self._roots = self._roots or [], None
+        self.begin_ns = time.perf_counter_ns()
+        self._environment = describe_environment()
+        try:
+            with unobserved():
+                self.watch.hook_graph(roots)
+        except BaseException:
+            self.close(None)
+            raise
 
     def _finish_log(self, data: TraceData) -> TraceData:
         if self._log is not None:
@@ -201,25 +227,31 @@ class Tracer:
                 return replace(data, notes=(*data.notes, note))
         return data
 
-    def _close(self, error: BaseException | None) -> None:
-        """Let go of the engine, the hooks and the graph; what was noted stays."""
-        running = list(self._recorder.running)
+    def close(self, error: BaseException | None) -> None:
+        """Let go of the engine, the hooks, the graph and the user's tensors.
+
+        Args:
+            error: What ended the block.
+        """
+        running = list(self.recorder.running)
         finish(
             partial(self._passes.end, error, running[-1] if running else None),
-            partial(unwatch, self._watch),
+            partial(unwatch, self.watch),
             partial(remove_all, self._handles),
             self._graph.release,
+            self._parameters.release,
         )
 
     # -- what comes out ------------------------------------------------------------------------
 
-    def _assemble(self) -> TraceData:
-        recorder, passes, stats = self._recorder, self._passes.passes, self._stats
+    def assemble(self) -> TraceData:
+        """What was noted so far as records."""
+        recorder, passes, stats = self.recorder, self._passes.passes, self._stats
         flat = recorder.flat[:]
         if stats is not None:
             stats.fetch()
         starts = {
-            opened.graph_task: self._watch.first_numbers.get(opened.id, 0)
+            opened.graph_task: self.watch.first_numbers.get(opened.id, 0)
             for opened in passes
             if opened.graph_task is not None
         }
@@ -232,7 +264,7 @@ class Tracer:
         records = tuple(opened.to_record(threads) for opened in passes)
         measured = None if stats is None else stats.stats
         table = build_table(
-            graph, flat, measured, passes=tasks, threads=threads, begin_ns=self._begin_ns
+            graph, flat, measured, passes=tasks, threads=threads, begin_ns=self.begin_ns
         )
         orders = self._orders(table)
         return TraceData(
@@ -248,9 +280,9 @@ class Tracer:
                 if key in orders
             ),
             threads=tuple(map(self._thread_name, threads)),
-            edits=tuple(self._watch.edits),
+            edits=tuple(self.watch.edits),
             notes=self._notes(),
-            environment=describe_environment(),
+            environment=self._environment or describe_environment(),
         )
 
     def _orders(self, table: EventTable) -> dict[tuple[int, int], int]:
@@ -258,7 +290,7 @@ class Tracer:
 
         A node runs once in a graph task.
         """
-        recorder = self._recorder
+        recorder = self.recorder
         wanted = {*recorder.evidence, *recorder.kept}
         if not wanted:
             return {}
@@ -271,10 +303,10 @@ class Tracer:
         }
 
     def _kept_so_far(self) -> dict[int, KeptTensors]:
-        return self._kept(self._assemble().table)
+        return self._kept(self.assemble().table)
 
     def _kept(self, table: EventTable) -> dict[int, KeptTensors]:
-        orders, kept = self._orders(table), self._recorder.kept
+        orders, kept = self._orders(table), self.recorder.kept
         return {
             order: KeptTensors(order, *kept[key]) for key, order in orders.items() if key in kept
         }
@@ -296,7 +328,7 @@ class Tracer:
         notes = [
             f"inspect_autograd itself failed {count} times while it took notes ({text}); what it "
             "could not note is missing"
-            for text, count in self._recorder.failures.items()
+            for text, count in self.recorder.failures.items()
         ]
         if foreign := self._passes.foreign:
             ran = "1 backward pass" if foreign == 1 else f"{foreign} backward passes"
@@ -309,4 +341,4 @@ class Tracer:
         return tuple(notes)
 
     def _thread_name(self, ident: int) -> str:
-        return self._watch.thread_names.get(ident, "a thread of PyTorch")
+        return self.watch.thread_names.get(ident, "a thread of PyTorch")

@@ -1,0 +1,194 @@
+"""When what happened in a recorded program: modules, backward passes, writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..graph.creation import SourceLine
+from .pass_spans import find_spans
+
+if TYPE_CHECKING:
+    from .recording import Recording
+
+__all__ = ["ModuleSpan", "Timeline", "TimelineEntry", "find_timeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSpan:
+    """One call of a module.
+
+    Attributes:
+        path: Its module path.
+        call: Which call of it in its step, from 0.
+        step: Index of the step.
+        depth: How many module calls it was inside of.
+        thread: Name of the thread.
+        start_ns: When it began, from the start of the recording.
+        duration_ns: How long it took, what it called included.
+        source: The user's line that called it, or the line that called the module around it.
+    """
+
+    path: str
+    call: int
+    step: int
+    depth: int
+    thread: str
+    start_ns: int
+    duration_ns: int
+    source: SourceLine | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of a timeline.
+
+    Attributes:
+        kind: `module`, `backward`, `write` or `step`.
+        name: Module path and class of the call, function that wrote, or how a pass was called.
+        step: Index of the step.
+        depth: How far to indent.
+        thread: Name of the thread.
+        start_ns: From the start of the recording.
+        duration_ns: 0 for a write.
+        source: The user's line.
+        detail: What else there is to say.
+    """
+
+    kind: Literal["module", "backward", "write", "step"]
+    name: str
+    step: int
+    depth: int
+    thread: str
+    start_ns: int
+    duration_ns: int
+    source: SourceLine | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The entries of a recording in the order in which they began; printable."""
+
+    entries: tuple[TimelineEntry, ...]
+
+    def to_chrome_trace(self) -> dict[str, Any]:
+        """The timeline in Chrome's trace event format, which https://ui.perfetto.dev shows."""
+        threads = {entry.thread: None for entry in self.entries}
+        numbers = {thread: number for number, thread in enumerate(threads)}
+        names = [
+            {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": thread}}
+            for thread, number in numbers.items()
+        ]
+        return {
+            "traceEvents": names + [_to_bar(entry, numbers) for entry in self.entries],
+            "displayTimeUnit": "ms",
+            "otherData": {"made_by": "inspect_autograd"},
+        }
+
+    def __str__(self) -> str:
+        from ..render.timeline_text import render_timeline
+
+        return render_timeline(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The text that IPython shows."""
+        printer.text("Timeline(…)" if cycle else str(self))
+
+
+def _to_bar(entry: TimelineEntry, threads: dict[str, int]) -> dict[str, Any]:
+    args = {"step": entry.step, "detail": entry.detail}
+    if entry.source is not None:
+        args["source"] = str(entry.source)
+    bar = {
+        "ph": "X" if entry.duration_ns else "i",
+        "name": entry.name,
+        "cat": entry.kind,
+        "pid": 1,
+        "tid": threads[entry.thread],
+        "ts": entry.start_ns / 1000,
+        "args": args,
+    }
+    return bar | ({"dur": entry.duration_ns / 1000} if entry.duration_ns else {"s": "t"})
+
+
+def find_timeline(recording: Recording) -> Timeline:
+    """Steps, module calls, backward passes and writes in the order in which they began."""
+    data = recording.data
+    thread = data.modules[0].thread if data.modules else "MainThread"
+    entries = [
+        TimelineEntry(
+            "step",
+            f"step {step.index}",
+            step.index,
+            0,
+            thread,
+            step.start_ns,
+            step.duration_ns,
+            detail=f"ended by {step.ended_by}" if step.ended_by else "",
+        )
+        for step in data.steps
+    ]
+    entries += [_module_entry(span) for span in data.modules]
+    entries += [entry for step in data.steps for entry in _pass_entries(recording, step.traces)]
+    entries += [
+        TimelineEntry(
+            "write",
+            write.function,
+            write.step,
+            1,
+            write.thread,
+            write.time_ns,
+            0,
+            write.source,
+            f"{write.tensor or 'a tensor without a name'}: {write.meta}",
+        )
+        for write in data.mutations
+    ]
+    entries.sort(key=lambda entry: (entry.start_ns, entry.depth))
+    return Timeline(tuple(entries))
+
+
+def _module_entry(span: ModuleSpan) -> TimelineEntry:
+    name = span.path or "the model"
+    call = f", call {span.call + 1}" if span.call else ""
+    return TimelineEntry(
+        "module",
+        name + call,
+        span.step,
+        span.depth + 1,
+        span.thread,
+        span.start_ns,
+        span.duration_ns,
+        span.source,
+    )
+
+
+def _pass_entries(recording: Recording, traces: tuple[int, ...]) -> list[TimelineEntry]:
+    data = recording.data
+    step_of = {trace: step.index for step in data.steps for trace in step.traces}
+    entries = []
+    for index in traces:
+        trace, start = data.traces[index], data.trace_starts_ns[index]
+        spans = find_spans(trace.data)
+        for ran in trace.passes:
+            first, last = spans.get(ran.id, (0, 0))
+            source = (
+                None
+                if ran.file is None
+                else SourceLine(ran.file, ran.line or 0, ran.function or "")
+            )
+            entries.append(
+                TimelineEntry(
+                    "backward",
+                    f"{ran.call}()",
+                    step_of[index],
+                    1 if ran.parent is None else 2,
+                    trace.threads[ran.thread] if ran.thread < len(trace.threads) else "",
+                    start + first,
+                    last - first,
+                    source,
+                    f"trace {index}, {ran.outcome.status}",
+                )
+            )
+    return entries

@@ -1,0 +1,161 @@
+"""From objects to what refers to them, level by level, until something that stays is met.
+
+`gc.get_referrers` goes through all objects of the process at every call, and would find our own
+lists. So all searches go up together: one pass over the snapshot per level.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+
+from ..private_torch import LiveNode
+from .frames import FrameScan
+from .safe_access import is_kind_of
+from .snapshot import Snapshot, kind_of_type
+
+__all__ = ["MAX_LEVELS", "Search", "search_referrers"]
+
+MAX_LEVELS = 16
+MAX_OBJECTS = 50_000
+"""More objects than this are not followed upwards."""
+
+
+@dataclass(slots=True)
+class Search:
+    """What was found.
+
+    Attributes:
+        objects: Every object met, by id.
+        parents: By id of an object, the ids of those that refer to it, in the order of the
+            snapshot. An object that is missing here was not followed: it is a root, or the search
+            ended.
+        roots: Ids of the objects that stay by themselves.
+        next_up: By id of an object, the parent that leads to a root on a shortest way; None for a
+            root, and for an object that nothing refers to. What leads to neither is missing.
+        cut: Why the search ended early; empty if it did not.
+    """
+
+    objects: dict[int, object]
+    parents: dict[int, list[int]] = field(default_factory=dict)
+    roots: set[int] = field(default_factory=set)
+    next_up: dict[int, int | None] = field(default_factory=dict)
+    cut: str = ""
+
+
+def search_referrers(
+    starts: Iterable[object], snapshot: Snapshot, frames: FrameScan, deadline: float
+) -> Search:
+    """Search upwards from objects.
+
+    Args:
+        starts: The objects; all their referrers are found.
+        snapshot: Where to look.
+        frames: The variables that are roots.
+        deadline: When to stop, by `time.monotonic`.
+    """
+    search = Search({id(value): value for value in starts})
+    frontier = set(search.objects)
+    for level in range(MAX_LEVELS):
+        if not frontier:
+            break
+        if level and time.monotonic() > deadline:
+            search.cut = "max_seconds was over"
+            break
+        found = _go_up(search, frontier, snapshot)
+        search.roots.update(key for key in found if _is_root(search.objects[key], frames))
+        frontier = found - search.roots
+        if len(search.objects) > MAX_OBJECTS + len(search.parents):
+            search.cut = f"more than {MAX_OBJECTS} objects refer to what was found"
+            break
+    else:
+        search.cut = f"the ways are longer than {MAX_LEVELS} references" if frontier else ""
+    _lead_up(search, frames)
+    return search
+
+
+def _go_up(search: Search, frontier: set[int], snapshot: Snapshot) -> set[int]:
+    for key in frontier:
+        search.parents[key] = []
+    is_free_of, get_referents = frontier.isdisjoint, gc.get_referents
+    new: set[int] = set()
+    for parent in snapshot.containers:
+        # Nearly all objects end here, so this is what the time goes into.
+        if is_free_of(map(id, get_referents(parent))) or id(parent) in snapshot.ours:
+            continue
+        key = id(parent)
+        children = [
+            child
+            for member in get_referents(parent)
+            if (child := id(member)) in frontier and _counts(parent, member)
+        ]
+        for child in dict.fromkeys(children):
+            search.parents[child].append(key)
+        if children and key not in search.objects:
+            search.objects[key] = parent
+            new.add(key)
+    return new
+
+
+def _counts(parent: object, member: object) -> bool:
+    """Whether a reference is one by which somebody holds something.
+
+    A tensor refers to its own node, and every object to its class.
+    """
+    if member is type(parent):
+        return False
+    return not (is_kind_of(parent, torch.Tensor) and is_node(member))
+
+
+def is_node(value: object) -> bool:
+    """Whether an object is a node."""
+    return kind_of_type(type(value)) in ("node", "function node")
+
+
+def _is_root(value: object, frames: FrameScan) -> bool:
+    key = id(value)
+    return (
+        key in frames.modules
+        or key in frames.namespaces
+        or key in frames.variables
+        or is_kind_of(value, type)
+        or is_node(value)
+    )
+
+
+def _lead_up(search: Search, frames: FrameScan) -> None:
+    """Find `next_up`: from the roots down, then from what nothing refers to down."""
+    children: dict[int, list[int]] = {}
+    for child, parents in search.parents.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(child)
+    tops = [key for key, parents in search.parents.items() if not parents]
+    unfollowed = [key for key in search.objects if key not in search.parents]
+    by_rank = sorted(search.roots, key=lambda key: (_rank(key, frames), _order(search, key)))
+    for group in (by_rank, tops, unfollowed):
+        queue = deque(key for key in group if key not in search.next_up)
+        search.next_up.update(dict.fromkeys(queue))
+        while queue:
+            parent = queue.popleft()
+            for child in children.get(parent, ()):
+                if child not in search.next_up:
+                    search.next_up[child] = parent
+                    queue.append(child)
+
+
+def _rank(key: int, frames: FrameScan) -> int:
+    if key in frames.modules:
+        return 0
+    return 1 if key in frames.variables or key in frames.namespaces else 2
+
+
+def _order(search: Search, key: int) -> int:
+    raise NotImplementedError
+
+
+_Node = LiveNode

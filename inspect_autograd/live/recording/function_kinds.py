@@ -1,0 +1,89 @@
+"""What kind of function was called: whether it may write, cut a graph, or tells nothing at all."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType
+from typing import Any
+
+__all__ = ["Kind", "kind_of"]
+
+
+class Kind(IntEnum):
+    """What has to be looked at when a function is called."""
+
+    PLAIN = 0
+    """Neither makes a node nor hands values on: a property, a size, a new tensor of some shape."""
+    NORMAL = 1
+    """May make nodes; its result may be cut off."""
+    WRITES = 2
+    """Writes to a tensor it is given."""
+    MAY_WRITE = 3
+    """Python code of torch, which may write to what it is given (`inplace=True`, statistics)."""
+    LEAVES = 4
+    """Its result is no tensor, but holds values of one: `item`, `tolist`, `numpy`."""
+
+
+_LEAVES = frozenset(
+    ("item", "tolist", "numpy", "__float__", "__int__", "__complex__", "__index__", "__array__")
+)
+
+# Properties that are functions of the values, or may give a view a new grad_fn.
+_PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag", "grad_fn"))
+
+_PLAIN = frozenset(
+    (
+        "__bool__", "__contains__", "__deepcopy__", "__dir__", "__format__", "__hash__",
+        "__len__", "__reduce_ex__", "__repr__", "backward", "data_ptr", "dim", "element_size",
+        "get_device", "is_complex", "is_contiguous", "is_floating_point", "is_inference",
+        "is_same_size", "is_set_to", "is_shared", "is_signed", "nelement", "numel",
+        "register_hook", "register_post_accumulate_grad_hook", "requires_grad_", "retain_grad",
+        "size", "sparse_dim", "storage", "storage_offset", "stride", "type", "untyped_storage",
+    )
+)  # fmt: skip
+
+_known: dict[Any, Kind] = {}
+MAX_KNOWN = 10_000
+"""Functions of users may come without end; those of torch are some two thousand."""
+
+
+def kind_of(function: Any) -> Kind:
+    """The kind of a function; each is looked at once."""
+    try:
+        known = _known.get(function)
+        if known is None:
+            if len(_known) >= MAX_KNOWN:
+                _known.clear()
+            known = _known[function] = _classify(function)
+        return known
+    except TypeError:  # It cannot be hashed.
+        return _classify(function)
+
+
+def _classify(function: Any) -> Kind:
+    if isinstance(function, MethodWrapperType):
+        name = getattr(function.__self__, "__name__", "")
+        if function.__name__ == "__set__":
+            return Kind.WRITES if name == "data" else Kind.PLAIN
+        return Kind.NORMAL if name in _PROPERTIES else Kind.PLAIN
+    name = getattr(function, "__name__", "")
+    if name in _LEAVES:
+        return Kind.LEAVES
+    if name in _PLAIN or name.endswith("_like") or name.startswith("new_"):
+        return Kind.PLAIN
+    if _is_in_place(name):
+        return Kind.WRITES
+    if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
+        return Kind.WRITES if name in ("batch_norm", "instance_norm") else Kind.NORMAL
+    if isinstance(function, FunctionType):
+        return Kind.MAY_WRITE
+    # An operator of torch.ops; those of a library tell by their schema whether they write.
+    schemas = getattr(function, "_schemas", None) or {"": getattr(function, "_schema", None)}
+    mutable = [getattr(schema, "is_mutable", True) for schema in dict(schemas).values()]
+    return Kind.MAY_WRITE if any(mutable) else Kind.NORMAL
+
+
+def _is_in_place(name: str) -> bool:
+    if name.startswith("__"):
+        return name in ("__setitem__",) or (name.startswith("__i") and name != "__invert__")
+    return name.endswith("_")

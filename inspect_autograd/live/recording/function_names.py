@@ -1,0 +1,45 @@
+"""What users call a function of torch."""
+
+from __future__ import annotations
+
+from types import BuiltinFunctionType, FunctionType, MethodWrapperType
+from typing import Any
+
+__all__ = ["qualified_name"]
+
+_CLASSES = {"TensorBase": "Tensor", "_TensorBase": "Tensor", "_VariableFunctionsClass": "torch"}
+_MODULES = {
+    "torch._C._nn": "torch.nn.functional",
+    "torch._C._special": "torch.special",
+    "torch._C._linalg": "torch.linalg",
+    "torch._C._fft": "torch.fft",
+    "torch._C._nested": "torch.nested",
+    "torch._C._sparse": "torch.sparse",
+    "torch._tensor": "",
+    "torch.functional": "torch",
+}
+
+
+def qualified_name(function: Any) -> str:
+    """What users call a function: `torch.nn.functional.linear`, `Tensor.add_`, `Tensor.T`.
+
+    Methods and functions written in C belong to private classes (`_C.TensorBase`,
+    `_VariableFunctionsClass`) and modules (`torch._C._nn`).
+    """
+    if isinstance(function, MethodWrapperType):
+        # `__get__` of the descriptor of a property, or another slot of the C interface.
+        owner = getattr(function, "__self__", None)
+        name = getattr(owner, "__name__", None)
+        if name is not None and function.__name__ == "__get__":
+            return f"Tensor.{name}"
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    if name is None:
+        return str(function)  # An operator of torch.ops: `aten.add.Tensor`.
+    head, _, rest = str(name).partition(".")
+    if rest and head in _CLASSES:
+        return f"{_CLASSES[head]}.{rest}"
+    module = getattr(function, "__module__", None)
+    if isinstance(function, BuiltinFunctionType | FunctionType) and module:
+        module = _MODULES.get(module, module)
+        return f"{module}.{name}" if module else str(name)
+    return str(name)

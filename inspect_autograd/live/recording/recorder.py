@@ -1,0 +1,394 @@
+"""record: watch forward and backward of everything in a block."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from ...errors import InspectAutogradError
+from ...events.recording import Recording, RecordingData, Step
+from ..engine_calls import EngineCall, unwatch, watch
+from ..node_types import is_node
+from ..parameters import TensorNames, collect_names
+from ..private_torch import LiveNode, current_graph_task, not_compiled, sequence_nrs, unobserved
+from ..tracing.environment import describe_environment
+from . import patches
+from .arguments import check_limit, check_stats
+from .attribution import Attribution, SourceLines
+from .calls import ThreadCalls
+from .effects import Effects
+from .module_paths import ModulePaths, check_models
+from .optimizers import unwatch_optimizers, watch_optimizers
+from .passes import PassRecorder, RecordedPass, Stats
+from .steps import StepBook
+from .thread_watch import ThreadWatch
+from .timeline import to_module_spans
+
+__all__ = ["Recorder", "record"]
+
+
+@not_compiled
+def record(
+    *models: torch.nn.Module | Mapping[str, torch.nn.Module],
+    params: Any = None,
+    stats: Stats = "meta",
+    saved: bool = True,
+    effects: bool = True,
+    limit: int | None = None,
+    stack: bool = False,
+) -> Recorder:
+    """Watch forward and backward of a block, and tie every node to the program that made it.
+
+    Nothing of the program changes: no model is touched, gradients stay bit-identical, exceptions
+    pass through, and when the block is left, in whatever way, everything is as it was. The current
+    thread is recorded, and threads that are started inside the block.
+
+    A step ends with `optimizer.step()`; while no optimizer has run, with the backward pass before
+    the next one.
+
+    Args:
+        models: Modules whose paths become the scopes of nodes, or a dict of names to modules.
+            Without any, every module that is called outside of another one becomes a root under
+            the name of its class.
+        params: More names for tensors, as for `capture`.
+        stats: What the traces of backward passes note of gradients, as for `trace`; `"off"` puts
+            no hooks at all, so that traces have a graph but no events.
+        saved: Also describe the tensors that nodes save for backward.
+        effects: Also note cuts and writes.
+        limit: Keep only the last so many steps. By default all are kept.
+        stack: Keep all of PyTorch's own lines between the user's line and the call, not only the
+            innermost one.
+
+    Returns:
+        A context manager that gives the Recording. It can be looked at inside the block too.
+
+    Raises:
+        ArgumentTypeError: An argument is of the wrong kind.
+        ArgumentError: `stats` is not one of these levels, or `limit` is less than 1.
+
+    Example:
+        >>> import torch, inspect_autograd as ia
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        >>> with ia.record(model) as recording:
+        ...     model(torch.ones(1, 2)).sum().backward()
+        >>> [(node.name, node.scope) for node in recording.graph.nodes][:3]
+        [('SumBackward0', None), ('ReluBackward0', '1'), ('AddmmBackward0', '0')]
+    """
+    return Recorder(
+        models,
+        params=params,
+        stats=stats,
+        saved=saved,
+        effects=effects,
+        limit=limit,
+        stack=stack,
+    )
+
+
+class Recorder:
+    """The context manager that `record` returns; it is for one block.
+
+    Attributes:
+        paths: Knows the paths of modules.
+        effects: Notes cuts and writes; None where these are not wanted.
+        is_open: Whether the block runs.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Any],
+        *,
+        params: Any,
+        stats: Stats,
+        saved: bool,
+        effects: bool,
+        limit: int | None,
+        stack: bool,
+    ) -> None:
+        check_stats(stats)
+        check_limit(limit)
+        self._models: dict[str, torch.nn.Module] | None = check_models(models)
+        self._params = params
+        self.paths = ModulePaths(self._models)
+        self._names: TensorNames = TensorNames(())
+        self._names_version = -1
+        self._with_stack = stack
+        self._stats: Stats = stats
+        self._lines = SourceLines()
+        self._passes = PassRecorder(stats=stats, saved=saved)
+        self._running: dict[int, list[RecordedPass | None]] = {}
+        self._limit = limit
+        self._begin_ns = time.perf_counter_ns()
+        self.effects = Effects(begin_ns=self._begin_ns) if effects else None
+        self.is_open = False
+        self._steps: StepBook | None = None
+        self._watch: ThreadWatch | None = None
+        self._engine_threads: dict[int, ThreadCalls] = {}
+        self._recording: weakref.ref[Recording] | None = None
+        self._has_stepped = False
+        self._failures: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    # -- the block -----------------------------------------------------------------------------
+
+    @not_compiled
+    def __enter__(self) -> Recording:
+        """Begin."""
+        if self._steps is not None:
+            raise InspectAutogradError(
+                "this recording was entered already; each one is for a single block",
+                remedy="Call inspect_autograd.record(...) again for the next block.",
+            )
+        self._begin_ns = time.perf_counter_ns()
+        self._steps = StepBook(self._limit)
+        self.names()
+        recording = Recording(
+            source=self._assemble, creation_source=self._creation_of, end_step=self.end_step
+        )
+        self._recording = weakref.ref(recording)
+        self.is_open = True
+        try:
+            patches.put()
+            watch(self)
+            watch_optimizers(self)
+            self._watch = ThreadWatch(self)
+            self._watch.begin()
+        except BaseException:
+            self._close()
+            raise
+        return recording
+
+    @not_compiled
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Put everything back, and turn what was noted into plain data."""
+        try:
+            self._close()
+            self.steps.finish("the end of the block" if error is None else type(error).__name__)
+            recording = None if self._recording is None else self._recording()
+            if recording is not None:
+                recording.close(self._assemble())
+        except Exception:
+            if error is None:
+                raise
+            # The user's own exception must not be hidden by ours.
+        finally:
+            self._models = None
+            self._params = None
+            self._names = TensorNames(())
+
+    def _close(self) -> None:
+        if not self.is_open:
+            return
+        self.is_open = False
+        try:
+            if self._watch is not None:
+                self._watch.end()
+        finally:
+            unwatch_optimizers(self)
+            unwatch(self)
+            patches.put_back()
+
+    # -- threads -------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> StepBook:
+        """The steps so far."""
+        assert self._steps is not None
+        return self._steps
+
+    def new_calls(self) -> ThreadCalls:
+        """Rows for the current thread."""
+        calls = ThreadCalls(with_stack=self._with_stack)
+        with self._lock:
+            self.steps.add_thread(calls)
+        return calls
+
+    def watch_thread(self) -> Callable[[], None]:
+        """Begin to record the current thread; what is returned ends that."""
+        if not self.is_open:
+            return lambda: None
+        watch = ThreadWatch(self)
+        watch.begin()
+
+        def leave() -> None:
+            watch.end()
+            with self._lock:
+                self.steps.drop_thread(watch.calls)
+
+        return leave
+
+    def calls_of_thread(self) -> ThreadCalls:
+        """The rows of the current thread, which is one of the engine's."""
+        ident = threading.get_ident()
+        calls = self._engine_threads.get(ident)
+        if calls is None:
+            calls = self._engine_threads[ident] = self.new_calls()
+        return calls
+
+    def _watch_here(self) -> ThreadWatch | None:
+        for watcher in patches.watchers_here():
+            if isinstance(watcher, ThreadWatch) and watcher.host is self:
+                return watcher
+        return None
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def names(self) -> TensorNames:
+        """Names of the parameters, buffers and inputs that are known so far."""
+        if self._names_version != self.paths.version:
+            self._names_version = self.paths.version
+            with unobserved():
+                pairs = [*self.paths.named_tensors(), *_pairs(self._params)]
+                self._names = TensorNames(pairs)
+        return self._names
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def end_step(self, reason: str) -> None:
+        """The step that runs is over."""
+        with self._lock:
+            self.steps.end(reason)
+            self.paths.start_step()
+            if self.effects is not None:
+                self.effects.start_step(self.steps.current.index, self.steps.dropped)
+
+    def optimizer_stepped(self) -> None:
+        """An optimizer has done a step."""
+        self._has_stepped = True
+        self.end_step("optimizer.step()")
+
+    # -- passes --------------------------------------------------------------------------------
+
+    def begin(self, call: EngineCall) -> object:
+        """A backward pass is about to start, in any thread of the process."""
+        if not self.is_open:
+            return None
+        ident = threading.get_ident()
+        running = self._running.setdefault(ident, [])
+        watch = self._watch_here()
+        if watch is not None:
+            watch.begin_pass()
+        try:
+            opened = self._begin_pass(call, running, watch)
+        except Exception as error:
+            self._fail(error)
+            opened = None
+        return (watch, ident, opened)
+
+    def _begin_pass(
+        self, call: EngineCall, running: list[RecordedPass | None], watch: ThreadWatch | None
+    ) -> Any:
+        if current_graph_task() != -1 or running:
+            # A pass inside of another one belongs to the trace of that.
+            outer = running[-1] if running else self._any_running()
+            return None if outer is None else (outer, outer.tracer.watch.begin(call))
+        if watch is None:
+            return None  # A thread that is not recorded.
+        if self.steps.current.traces and not self._has_stepped:
+            self.end_step("the next backward pass")
+        if self.effects is not None:
+            self.effects.begin_pass(call.outputs)
+        attribution = Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
+        recorded = self._passes.begin(call, self.names(), attribution)
+        running.append(recorded)
+        if recorded is not None:
+            self.steps.current.traces.append(recorded.trace)
+            self.steps.current.trace_starts_ns.append(recorded.tracer.begin_ns)
+        return recorded
+
+    def end(self, token: object, error: BaseException | None, results: Sequence[Any]) -> None:
+        """It is over."""
+        if not isinstance(token, tuple):
+            return
+        watch, ident, opened = token
+        running = self._running.get(ident, [])
+        try:
+            if isinstance(opened, tuple):
+                outer, inner = opened
+                outer.tracer.watch.end(inner, error, results)
+            elif opened is not None:
+                chunk = None if watch is None else self.steps.chunk_of(watch.calls)
+                self._passes.end(opened, error, results, chunk)
+        except Exception as failure:
+            self._fail(failure)
+        finally:
+            if not isinstance(opened, tuple) and running:
+                running.pop()
+            if watch is not None:
+                watch.end_pass()
+
+    def _any_running(self) -> RecordedPass | None:
+        """A reentrant pass in a thread of the engine: nobody tells which pass it is inside of."""
+        for passes in self._running.values():
+            if passes and passes[-1] is not None:
+                return passes[-1]
+        return None
+
+    def _fail(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._failures[text] = self._failures.get(text, 0) + 1
+
+    # -- what comes out ------------------------------------------------------------------------
+
+    def _assemble(self) -> RecordingData:
+        steps, names = self.steps, self.names()
+        effects = self.effects
+        traces = [trace for step in steps.kept for trace in step.traces]
+        records, first = [], 0
+        for step in steps.kept:
+            records.append(
+                Step(
+                    index=step.index,
+                    start_ns=step.start_ns - self._begin_ns,
+                    duration_ns=(step.end_ns or time.perf_counter_ns()) - step.start_ns,
+                    ended_by=step.ended_by,
+                    traces=tuple(range(first, first + len(step.traces))),
+                )
+            )
+            first += len(step.traces)
+        return RecordingData(
+            traces=tuple(traces),
+            trace_starts_ns=tuple(
+                start - self._begin_ns for step in steps.kept for start in step.trace_starts_ns
+            ),
+            steps=tuple(records),
+            dropped_steps=steps.dropped,
+            cuts=() if effects is None else effects.cuts(names),
+            mutations=() if effects is None else effects.mutations(names),
+            modules=to_module_spans(steps.chunks(), self._lines, self._begin_ns),
+            stats_level=self._stats,
+            notes=self._notes(),
+            environment=describe_environment(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"inspect_autograd itself failed {count} times while it took notes ({text}); what it "
+            "could not note is missing"
+            for text, count in self._failures.items()
+        )
+
+    def _creation_of(self, node: LiveNode) -> Any:
+        """What is known of the creation of a live node; None if it is no node."""
+        if not is_node(node):
+            return None
+        (number,) = sequence_nrs([node])
+        attribution = Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
+        found = attribution.find_chunk(number)
+        return attribution.describe(number, found[0] if len(found) == 1 else None)[0]
+
+
+def _pairs(params: Any) -> list[tuple[str, torch.Tensor]]:
+    names = collect_names(params)
+    return [(name, tensor) for found, tensor in names.items() for name in found]

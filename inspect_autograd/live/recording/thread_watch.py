@@ -1,0 +1,236 @@
+"""One recording in one thread: the function mode, and what the stand-ins tell."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ..private_modes import is_mode_on, next_sequence_nr, push_mode, remove_mode
+from .calls import ModuleCall, ThreadCalls
+from .effects import Effects
+from .function_kinds import Kind, kind_of
+from .module_paths import ModulePaths
+from .patches import add_watcher, remove_watcher
+
+__all__ = ["COMPILED_REGION", "Host", "ThreadWatch"]
+
+COMPILED_REGION = "code compiled by torch.compile"
+"""What stands in a row in the place of a function, for a call of compiled code."""
+
+_ident = threading.get_ident
+
+
+class Host(Protocol):
+    """What a recording provides for its threads.
+
+    Attributes:
+        paths: Knows the paths of modules.
+        effects: Notes cuts and writes; None where these are not wanted.
+        is_open: Whether the recording goes on.
+    """
+
+    paths: ModulePaths
+    effects: Effects | None
+    is_open: bool
+
+    def new_calls(self) -> ThreadCalls:
+        """Rows for the current thread."""
+
+    def watch_thread(self) -> Callable[[], None]:
+        """Begin to record the current thread; what is returned ends that."""
+
+    def calls_of_thread(self) -> ThreadCalls:
+        """The rows of the current thread, which is one of the engine's."""
+
+
+class ThreadWatch(TorchFunctionMode):
+    """Sees every function of torch that one thread calls.
+
+    Attributes:
+        calls: What was called.
+        host: The recording.
+    """
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+        self.calls = host.new_calls()
+        self._suspended: list[int] = []
+        self._is_active = False
+        self._pushed: list[bool] = []
+        self._step: tuple[Any, bool] | None = None
+
+    def begin(self) -> None:
+        """Record the current thread."""
+        add_watcher(self)
+        self.activate()
+
+    def end(self) -> None:
+        """Stop; to be called in the same thread."""
+        self.deactivate()
+        remove_watcher(self)
+
+    def activate(self) -> None:
+        """Put the mode on."""
+        if not self._is_active:
+            self._is_active = True
+            push_mode(self)
+
+    def deactivate(self) -> None:
+        """Take the mode off."""
+        if self._is_active:
+            self._is_active = False
+            remove_mode(self)
+
+    # -- backward passes and optimizers ---------------------------------------------------------
+
+    def begin_pass(self) -> None:
+        """A backward pass is about to start.
+
+        Where it was called by `Tensor.backward`, that call itself came by this mode, which is off
+        until it is over. But a backward of the user's, a hook, or a recomputed forward pass has
+        to be seen.
+        """
+        self._end_abandoned_step()
+        is_off = self._is_active and not is_mode_on(self)
+        if is_off:
+            push_mode(self)
+        self._pushed.append(is_off)
+
+    def end_pass(self) -> None:
+        """It is over."""
+        if self._pushed and self._pushed.pop():
+            remove_mode(self)
+
+    def begin_optimizer(self, optimizer: Any, *, has_closure: bool) -> None:
+        """An optimizer is about to step.
+
+        One of torch's own calls hundreds of functions that only do arithmetic; what it wrote is
+        seen from the versions of its parameters.
+        """
+        self._end_abandoned_step()
+        if not self.host.is_open:
+            return
+        token = None
+        if self.host.effects is not None:
+            token = self.host.effects.begin_optimizer(self, optimizer)
+        is_plain = (
+            not has_closure
+            and type(optimizer).__module__.startswith("torch.optim.")
+            and not optimizer.defaults.get("differentiable")
+        )
+        if is_plain:
+            self.deactivate()
+        self._step = token, is_plain
+
+    def end_optimizer(self, optimizer: Any, frame: FrameType) -> None:
+        """It has done its step."""
+        if self._step is None:
+            return
+        (token, is_plain), self._step = self._step, None
+        if is_plain:
+            self.activate()
+        if self.host.effects is not None and self.host.is_open:
+            self.host.effects.end_optimizer(self, token, optimizer, frame)
+
+    def _end_abandoned_step(self) -> None:
+        """The hook that ends a step does not run where the step raised."""
+        if self._step is not None:
+            is_plain, self._step = self._step[1], None
+            if is_plain:
+                self.activate()
+
+    # -- functions -----------------------------------------------------------------------------
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """A function was called. This runs for every one, so it is written for speed."""
+        kind = kind_of(func)
+        host = self.host
+        if kind is Kind.PLAIN or not host.is_open:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        effects, token = host.effects, None
+        if effects is not None and (kwargs or kind >= Kind.WRITES):
+            token = effects.prepare(kind, func, args, kwargs)
+        before = next_sequence_nr()
+        result = func(*args, **kwargs) if kwargs else func(*args)
+        after = next_sequence_nr()
+        if after != before:
+            calls = self.calls
+            if calls.ident != _ident():
+                calls = host.calls_of_thread()
+            calls.note(before, after, func, sys._getframe(1))
+        if effects is not None:
+            effects.finish(self, kind, func, args, kwargs, result, token, sys._getframe(1))
+        return result
+
+    # -- what the stand-ins tell ---------------------------------------------------------------
+
+    def enter_module(self, module: torch.nn.Module, frame: FrameType | None) -> ModuleCall | None:
+        """A module is about to run."""
+        host = self.host
+        if not host.is_open:
+            return None
+        if self._step is not None:
+            self._end_abandoned_step()
+        paths, calls = host.paths, self.calls
+        path = paths.find(module, calls.module)
+        return calls.enter_module(path, paths.count(module), frame)
+
+    def leave_module(self, token: ModuleCall | None) -> None:
+        """It is over."""
+        if token is not None:
+            self.calls.leave_module(token)
+
+    def enter_function(self, cls: Any, args: tuple[Any, ...]) -> tuple[int, Any]:
+        """A custom Function is about to run."""
+        effects, token = self.host.effects, None
+        if effects is not None and self.host.is_open:
+            token = effects.enter_function(self, cls, args)
+        self.calls.depth += 1
+        return next_sequence_nr(), token
+
+    def leave_function(
+        self,
+        token: tuple[int, Any],
+        cls: Any,
+        args: tuple[Any, ...],
+        result: Any,
+        frame: FrameType,
+    ) -> None:
+        """It is over."""
+        self.calls.depth -= 1
+        if not self.host.is_open:
+            return
+        before, after = token[0], next_sequence_nr()
+        if after != before:
+            self.calls.note(before, after, cls, frame)
+        if self.host.effects is not None:
+            self.host.effects.leave_function(self, token[1], cls, args, result, frame)
+
+    def suspend(self) -> None:
+        """See nothing until `resume`: compiled code is entered."""
+        if self._is_active:
+            self.deactivate()
+            self._suspended.append(next_sequence_nr())
+        else:
+            self._suspended.append(-1)
+
+    def resume(self, frame: FrameType | None) -> None:
+        """Compiled code was left."""
+        before = self._suspended.pop() if self._suspended else -1
+        if before < 0:
+            return
+        self.activate()
+        after = next_sequence_nr()
+        if after != before and self.host.is_open:
+            self.calls.note(before, after, COMPILED_REGION, frame)
+
+    def follow_into_thread(self) -> Callable[[], Callable[[], None]]:
+        """This thread starts another one."""
+        return self.host.watch_thread
