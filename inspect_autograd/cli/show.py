@@ -8,6 +8,7 @@ from typing import Any
 from ..events.trace import Trace
 from .result import Result, Say, UsageError
 from .show_graph import show_graph
+from .show_memory import MEMORY_OF_A_TRACE, memory_by
 from .show_trace import show_trace
 from .target import (
     MAKE_A_TRACE,
@@ -42,6 +43,7 @@ examples:
   inspect-autograd show train.py:loss --tree           the graph as an indented tree
   inspect-autograd show train.py:loss --find "Mul*"    nodes by name, or "*.weight" by parameter
   inspect-autograd show train.py:loss --node 7         all that is known of node 7
+  inspect-autograd show train.py:loss --memory scope   what modules keep in memory for backward
   inspect-autograd show trace.json                     what ran, and where NaN was born
   inspect-autograd show step.jsonl --find "*.weight"   the same of some nodes, from a log
   inspect-autograd show trace.json --flow module       how large the gradients of modules are
@@ -50,6 +52,7 @@ examples:
 FOR_GRAPHS = {
     "--tree": "Leave it out: what a trace shows is the table of what ran.",
     "--summary": "Leave it out: what a trace shows is the table of what ran.",
+    "--memory": MEMORY_OF_A_TRACE,
 }
 FOR_TRACES = dict.fromkeys(("--flow", "--slowest", "--learning-rate", "--pass"), MAKE_A_TRACE)
 
@@ -71,6 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     views.add_argument(
         "--node", metavar="ID", type=_node_id, help="one node, by the number that other views show"
+    )
+    views.add_argument(
+        "--memory",
+        nargs="?",
+        type=memory_by,
+        const="op",
+        metavar="op|node|scope|line",
+        help="of a graph: who keeps how much memory for backward, by operation (or by node, by "
+        "module, by line of a recorded graph)",
     )
     views.add_argument(
         "--flow",

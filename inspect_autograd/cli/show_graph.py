@@ -10,6 +10,7 @@ from ..graph.records import Node
 from ..render.table import format_table
 from .node_details import describe_node_fully, node_data
 from .result import Say, UsageError
+from .show_memory import show_memory
 
 __all__ = ["choose_node", "no_match_lines", "show_graph"]
 
@@ -24,6 +25,8 @@ def show_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str,
         node = choose_node(graph, options.node)
         say(describe_node_fully(graph, node))
         return {"node": node_data(graph, node)}
+    if options.memory is not None:
+        return show_memory(graph, options, say)
     if options.tree:
         text = graph.tree(max_lines=options.max_lines)
         say(text)

@@ -6,10 +6,12 @@ import re
 
 __all__ = ["reword"]
 
-# The texts of a trace name the call that shows what they leave out. Spaces may be line breaks.
+# These texts name the call that shows what they leave out. Spaces may be line breaks.
 ADVICE = (
     (r'trace\.table\(max_lines=(\d+)\) shows all, trace\.table\(nodes="…"\) some',
      r'--max-lines \1 shows all, --find "…" some'),
+    (r"^(… and .*); table\(max_lines=(\d+)\) shows all$", r"\1; --max-lines \2 shows all"),
+    (r"^(  … and \d+ more); SavedMemory\.views has all$", r"\1; --json has all"),
     (r"see\s+trace\.first_nonfinite\(\)$", "see below"),
     (r"^(… and \d+ more): trace\.(?:note|edit)s$", r"\1, which --json shows"),
     (r"^(note: one of \d+ passes); backward_pass= chooses another$", r"\1; --pass chooses another"),
@@ -21,7 +23,7 @@ COMPILED = [(re.compile(pattern, re.MULTILINE), words) for pattern, words in ADV
 
 
 def reword(text: str) -> str:
-    """The text, with options where it names methods of a Trace."""
+    """The text, with options where it names methods of a Trace or of a SavedMemory."""
     for pattern, words in COMPILED:
         text = pattern.sub(words, text)
     return text

@@ -18,7 +18,10 @@ def describe_gaps(graph: Graph, by: str) -> tuple[str, ...]:
     """Notes about the saved tensors of a graph, whose rows are `by` this."""
     tensors = [tensor for saved in graph.node_table.saved.values() for tensor in saved]
     if not tensors:
-        nothing = "no node saves a tensor, or the graph was captured with saved=False"
+        nothing = (
+            "no node saves a tensor, or the graph does not tell: one captured with saved=False, "
+            "and the graph of a trace, do not"
+        )
         return (nothing, *_cut(graph))
     states = Counter(tensor.state for tensor in tensors)
     without = [t for t in tensors if t.storage is None and t.state in ("available", "modified")]
