@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ...errors import ArgumentError, ArgumentTypeError
 from ...events.records import StatsLevel
+from ..parameters import collect_names
 
-__all__ = ["check_limit", "check_stats"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["check_limit", "check_stats", "name_pairs"]
 
 
 def check_stats(stats: Any) -> None:
@@ -35,3 +39,9 @@ def check_limit(limit: Any) -> None:
             f"limit is {limit}; expected 1 or more",
             remedy="Give how many of the last steps to keep, or leave it out to keep all.",
         )
+
+
+def name_pairs(params: Any) -> list[tuple[str, torch.Tensor]]:
+    """What `params` of record was given as pairs of a name and a tensor."""
+    names = collect_names(params)
+    return [(name, tensor) for found, tensor in names.items() for name in found]

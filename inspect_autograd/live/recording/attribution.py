@@ -10,6 +10,7 @@ from typing import Any
 
 from ...graph.creation import Creation, SourceLine
 from ...graph.tables import NodeTable
+from ..private_torch import LiveNode, sequence_nrs
 from .calls import ROW, CallSite, ModuleCall, Position
 from .function_names import qualified_name
 
@@ -208,6 +209,12 @@ class Attribution:
             or any(made.maker_of(number) is not None for made in chunk.made)
         ]
         return exact or [c for c in candidates if c.find_module(number) or c.is_inside(number)]
+
+    def creation_of(self, node: LiveNode) -> Creation:
+        """What is known of the creation of a live node."""
+        (number,) = sequence_nrs([node])
+        found = self.find_chunk(number)
+        return self.describe(number, found[0] if len(found) == 1 else None)[0]
 
     def _from_row(self, chunk: CallChunk, place: int) -> tuple[Creation, str | None]:
         key = id(chunk), place

@@ -12,21 +12,23 @@ from typing import Any
 import torch
 
 from ...errors import InspectAutogradError
-from ...events.recording import Recording, RecordingData, Step
+from ...events.recording import Recording, RecordingData
 from ..engine_calls import EngineCall, unwatch, watch
 from ..node_types import is_node
-from ..parameters import TensorNames, collect_names
-from ..private_torch import LiveNode, current_graph_task, not_compiled, sequence_nrs, unobserved
+from ..parameters import TensorNames
+from ..private_torch import LiveNode, current_graph_task, not_compiled, unobserved
 from ..tracing.environment import describe_environment
 from . import patches
-from .arguments import check_limit, check_stats
+from .arguments import check_limit, check_stats, name_pairs
 from .attribution import Attribution, SourceLines
 from .calls import ThreadCalls
 from .effects import Effects
+from .failures import Failures
+from .forks import unwatch_forks, watch_forks
 from .module_paths import ModulePaths, check_models
 from .optimizers import unwatch_optimizers, watch_optimizers
 from .passes import PassRecorder, RecordedPass, Stats
-from .steps import StepBook
+from .steps import StepBook, StepPlan
 from .thread_watch import ThreadWatch
 from .timeline import to_module_spans
 
@@ -97,7 +99,7 @@ class Recorder:
     Attributes:
         paths: Knows the paths of modules.
         effects: Notes cuts and writes; None where these are not wanted.
-        is_open: Whether the block runs.
+        is_open: Whether what happens is noted: the block runs, in a step that is recorded.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Recorder:
         effects: bool,
         limit: int | None,
         stack: bool,
+        plan: StepPlan | None = None,
     ) -> None:
         check_stats(stats)
         check_limit(limit)
@@ -124,15 +127,16 @@ class Recorder:
         self._passes = PassRecorder(stats=stats, saved=saved)
         self._running: dict[int, list[RecordedPass | None]] = {}
         self._limit = limit
+        self._plan = plan
         self._begin_ns = time.perf_counter_ns()
         self.effects = Effects(begin_ns=self._begin_ns) if effects else None
-        self.is_open = False
+        self.is_open = self._is_inside = False
         self._steps: StepBook | None = None
         self._watch: ThreadWatch | None = None
         self._engine_threads: dict[int, ThreadCalls] = {}
         self._recording: weakref.ref[Recording] | None = None
         self._has_stepped = False
-        self._failures: dict[str, int] = {}
+        self._failures = Failures()
         self._lock = threading.RLock()
 
     # -- the block -----------------------------------------------------------------------------
@@ -146,14 +150,15 @@ class Recorder:
                 remedy="Call inspect_autograd.record(...) again for the next block.",
             )
         self._begin_ns = time.perf_counter_ns()
-        self._steps = StepBook(self._limit)
+        self._steps = StepBook(self._limit, self._plan)
         self.names()
         recording = Recording(
             source=self._assemble, creation_source=self._creation_of, end_step=self.end_step
         )
         self._recording = weakref.ref(recording)
-        self.is_open = True
+        self._is_inside, self.is_open = True, self._steps.is_recorded
         try:
+            watch_forks(self)
             patches.put()
             watch(self)
             watch_optimizers(self)
@@ -174,7 +179,7 @@ class Recorder:
         """Put everything back, and turn what was noted into plain data."""
         try:
             self._close()
-            self.steps.finish("the end of the block" if error is None else type(error).__name__)
+            self._finish_step("the end of the block" if error is None else type(error).__name__)
             recording = None if self._recording is None else self._recording()
             if recording is not None:
                 recording.close(self._assemble())
@@ -188,13 +193,14 @@ class Recorder:
             self._names = TensorNames(())
 
     def _close(self) -> None:
-        if not self.is_open:
+        if not self._is_inside:
             return
-        self.is_open = False
+        self._is_inside = self.is_open = False
         try:
             if self._watch is not None:
                 self._watch.end()
         finally:
+            unwatch_forks(self)
             unwatch_optimizers(self)
             unwatch(self)
             patches.put_back()
@@ -214,9 +220,16 @@ class Recorder:
             self.steps.add_thread(calls)
         return calls
 
+    def leave_in_child(self) -> None:
+        """This is a forked process: a worker is not recorded, and takes no lock of ours."""
+        self._is_inside = self.is_open = False
+        watch = self._watch_here()
+        if watch is not None:
+            watch.end()
+
     def watch_thread(self) -> Callable[[], None]:
         """Begin to record the current thread; what is returned ends that."""
-        if not self.is_open:
+        if not self._is_inside:
             return lambda: None
         watch = ThreadWatch(self)
         watch.begin()
@@ -249,7 +262,7 @@ class Recorder:
         if self._names_version != self.paths.version:
             self._names_version = self.paths.version
             with unobserved():
-                pairs = [*self.paths.named_tensors(), *_pairs(self._params)]
+                pairs = [*self.paths.named_tensors(), *name_pairs(self._params)]
                 self._names = TensorNames(pairs)
         return self._names
 
@@ -258,10 +271,22 @@ class Recorder:
     def end_step(self, reason: str) -> None:
         """The step that runs is over."""
         with self._lock:
-            self.steps.end(reason)
+            self._finish_step(reason)
+            self.steps.start(early=not self._has_stepped)
             self.paths.start_step()
             if self.effects is not None:
                 self.effects.start_step(self.steps.current.index, self.steps.dropped)
+            if self.is_open != self.steps.is_recorded:
+                self.is_open = self.steps.is_recorded
+                watch = self._watch_here()
+                if watch is not None:
+                    watch.follow_host()
+
+    def _finish_step(self, reason: str) -> None:
+        try:
+            self.steps.finish(reason)
+        except Exception as error:
+            self._failures.note(error)
 
     def optimizer_stepped(self) -> None:
         """An optimizer has done a step."""
@@ -272,7 +297,7 @@ class Recorder:
 
     def begin(self, call: EngineCall) -> object:
         """A backward pass is about to start, in any thread of the process."""
-        if not self.is_open:
+        if not self.is_open and not self._is_first_recorded():
             return None
         ident = threading.get_ident()
         running = self._running.setdefault(ident, [])
@@ -282,9 +307,18 @@ class Recorder:
         try:
             opened = self._begin_pass(call, running, watch)
         except Exception as error:
-            self._fail(error)
+            self._failures.note(error)
             opened = None
         return (watch, ident, opened)
+
+    def _is_first_recorded(self) -> bool:
+        """Count a pass of a step that is not recorded; whether it begins one that is."""
+        if not self._is_inside or current_graph_task() != -1 or self._watch_here() is None:
+            return False
+        if self.steps.current.pass_count and not self._has_stepped:
+            self.end_step("the next backward pass")
+        self.steps.current.pass_count += not self.is_open
+        return self.is_open
 
     def _begin_pass(
         self, call: EngineCall, running: list[RecordedPass | None], watch: ThreadWatch | None
@@ -295,12 +329,14 @@ class Recorder:
             return None if outer is None else (outer, outer.tracer.watch.begin(call))
         if watch is None:
             return None  # A thread that is not recorded.
-        if self.steps.current.traces and not self._has_stepped:
+        if self.steps.current.pass_count and not self._has_stepped:
             self.end_step("the next backward pass")
+        self.steps.current.pass_count += 1
+        if not self.is_open:
+            return None
         if self.effects is not None:
             self.effects.begin_pass(call.outputs)
-        attribution = Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
-        recorded = self._passes.begin(call, self.names(), attribution)
+        recorded = self._passes.begin(call, self.names(), self._attribution())
         running.append(recorded)
         if recorded is not None:
             self.steps.current.traces.append(recorded.trace)
@@ -321,7 +357,7 @@ class Recorder:
                 chunk = None if watch is None else self.steps.chunk_of(watch.calls)
                 self._passes.end(opened, error, results, chunk)
         except Exception as failure:
-            self._fail(failure)
+            self._failures.note(failure)
         finally:
             if not isinstance(opened, tuple) and running:
                 running.pop()
@@ -335,60 +371,29 @@ class Recorder:
                 return passes[-1]
         return None
 
-    def _fail(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}"
-        self._failures[text] = self._failures.get(text, 0) + 1
-
     # -- what comes out ------------------------------------------------------------------------
 
     def _assemble(self) -> RecordingData:
         steps, names = self.steps, self.names()
         effects = self.effects
-        traces = [trace for step in steps.kept for trace in step.traces]
-        records, first = [], 0
-        for step in steps.kept:
-            records.append(
-                Step(
-                    index=step.index,
-                    start_ns=step.start_ns - self._begin_ns,
-                    duration_ns=(step.end_ns or time.perf_counter_ns()) - step.start_ns,
-                    ended_by=step.ended_by,
-                    traces=tuple(range(first, first + len(step.traces))),
-                )
-            )
-            first += len(step.traces)
         return RecordingData(
-            traces=tuple(traces),
+            traces=tuple(trace for step in steps.kept for trace in step.traces),
             trace_starts_ns=tuple(
                 start - self._begin_ns for step in steps.kept for start in step.trace_starts_ns
             ),
-            steps=tuple(records),
+            steps=steps.to_records(self._begin_ns),
             dropped_steps=steps.dropped,
             cuts=() if effects is None else effects.cuts(names),
             mutations=() if effects is None else effects.mutations(names),
             modules=to_module_spans(steps.chunks(), self._lines, self._begin_ns),
             stats_level=self._stats,
-            notes=self._notes(),
+            notes=self._failures.to_notes(),
             environment=describe_environment(),
         )
 
-    def _notes(self) -> tuple[str, ...]:
-        return tuple(
-            f"inspect_autograd itself failed {count} times while it took notes ({text}); what it "
-            "could not note is missing"
-            for text, count in self._failures.items()
-        )
+    def _attribution(self) -> Attribution:
+        return Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
 
     def _creation_of(self, node: LiveNode) -> Any:
         """What is known of the creation of a live node; None if it is no node."""
-        if not is_node(node):
-            return None
-        (number,) = sequence_nrs([node])
-        attribution = Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
-        found = attribution.find_chunk(number)
-        return attribution.describe(number, found[0] if len(found) == 1 else None)[0]
-
-
-def _pairs(params: Any) -> list[tuple[str, torch.Tensor]]:
-    names = collect_names(params)
-    return [(name, tensor) for found, tensor in names.items() for name in found]
+        return self._attribution().creation_of(node) if is_node(node) else None

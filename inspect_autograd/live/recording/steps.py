@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from ...events.recording import Step
 from ...events.trace import Trace
 from .attribution import CallChunk
 from .calls import ThreadCalls
 
-__all__ = ["StepBook", "StepNotes"]
+__all__ = ["StepBook", "StepNotes", "StepPlan"]
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +27,7 @@ class StepNotes:
         chunks: What each thread called, by the ThreadCalls.
         traces: Its outermost backward passes.
         trace_starts_ns: What counts as 0 for the times of each, by `time.perf_counter_ns`.
+        pass_count: How many outermost passes began in it, recorded or not.
     """
 
     index: int
@@ -34,6 +37,20 @@ class StepNotes:
     chunks: dict[ThreadCalls, CallChunk] = field(default_factory=dict)
     traces: list[Trace] = field(default_factory=list)
     trace_starts_ns: list[int] = field(default_factory=list)
+    pass_count: int = 0
+
+
+class StepPlan(Protocol):
+    """Chooses the steps to record, and is told of each step as it ends.
+
+    Outside of these steps nearly nothing is watched: steps are counted, and that is all.
+    """
+
+    def wants(self, index: int) -> bool:
+        """Whether to record a step."""
+
+    def ended(self, step: StepNotes) -> None:
+        """A step is over, recorded or not; its time does not include this call."""
 
 
 class StepBook:
@@ -41,25 +58,26 @@ class StepBook:
 
     Args:
         limit: How many steps to keep; None for all.
+        plan: Which steps to record; None for all.
 
     Attributes:
-        kept: The steps that are kept, oldest first; the last one runs.
+        kept: The steps that are kept, oldest first; the last one may run.
+        current: The step that runs.
+        is_recorded: Whether that one is.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, plan: StepPlan | None = None) -> None:
         self.kept: deque[StepNotes] = deque(maxlen=limit)
+        self._plan = plan
+        self._count = 0
         self._threads: list[ThreadCalls] = []
-        self.start()
-
-    @property
-    def current(self) -> StepNotes:
-        """The step that runs."""
-        return self.kept[-1]
+        self.is_recorded = True
+        self.start(early=True)
 
     @property
     def dropped(self) -> int:
-        """How many steps are not kept any more."""
-        return self.kept[0].index
+        """How many steps were there before the first one that is kept."""
+        return self.kept[0].index if self.kept else self.current.index
 
     def chunks(self) -> list[CallChunk]:
         """What was called in all steps that are kept."""
@@ -79,25 +97,54 @@ class StepBook:
         """What a thread called in the step that runs."""
         return self.current.chunks.get(calls)
 
-    def start(self) -> None:
-        """A step begins."""
-        index = self.kept[-1].index + 1 if self.kept else 0
-        step = StepNotes(index, time.perf_counter_ns())
-        self.kept.append(step)
+    def start(self, *, early: bool) -> None:
+        """A step begins.
+
+        Args:
+            early: Record it too if the next one is to be: where backward passes end steps, the
+                forward part of a step is computed before that step is known to have begun.
+        """
+        index, self._count = self._count, self._count + 1
+        plan = self._plan
+        self.is_recorded = plan is None or plan.wants(index) or (early and plan.wants(index + 1))
+        self.current = step = StepNotes(index, time.perf_counter_ns())
+        if self.is_recorded:
+            self.kept.append(step)
         for calls in self._threads:
             calls.start_chunk()
             self._add_chunk(step, calls)
 
-    def end(self, reason: str) -> None:
-        """The step that runs is over, and another one begins."""
-        self.finish(reason)
-        self.start()
-
     def finish(self, reason: str) -> None:
-        """The step that runs is over."""
+        """The step that runs is over.
+
+        Raises:
+            Exception: What the plan raises, as it is told.
+        """
         step = self.current
         step.end_ns = time.perf_counter_ns()
         step.ended_by = reason
+        if self._plan is not None:
+            self._plan.ended(step)
+
+    def to_records(self, begin_ns: int) -> tuple[Step, ...]:
+        """The steps that are kept as records.
+
+        Args:
+            begin_ns: Value of the clock that counts as 0.
+        """
+        records, first = [], 0
+        for step in self.kept:
+            records.append(
+                Step(
+                    index=step.index,
+                    start_ns=step.start_ns - begin_ns,
+                    duration_ns=(step.end_ns or time.perf_counter_ns()) - step.start_ns,
+                    ended_by=step.ended_by,
+                    traces=tuple(range(first, first + len(step.traces))),
+                )
+            )
+            first += len(step.traces)
+        return tuple(records)
 
     def _add_chunk(self, step: StepNotes, calls: ThreadCalls) -> None:
         step.chunks[calls] = CallChunk(

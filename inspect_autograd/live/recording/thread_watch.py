@@ -78,15 +78,27 @@ class ThreadWatch(TorchFunctionMode):
 
     def activate(self) -> None:
         """Put the mode on."""
-        if not self._is_active:
+        if not self._is_active and self.host.is_open:
             self._is_active = True
-            push_mode(self)
+            if not is_mode_on(self):
+                push_mode(self)
 
     def deactivate(self) -> None:
         """Take the mode off."""
         if self._is_active:
             self._is_active = False
             remove_mode(self)
+
+    def follow_host(self) -> None:
+        """Another step has begun, which is recorded or not.
+
+        In the middle of a backward pass the mode cannot be taken off for good, since PyTorch puts
+        it on again after the call of `Tensor.backward`. Then the next module that is called does.
+        """
+        if self.host.is_open:
+            self.activate()
+        elif not self._pushed:
+            self.deactivate()
 
     # -- backward passes and optimizers ---------------------------------------------------------
 
@@ -175,6 +187,8 @@ class ThreadWatch(TorchFunctionMode):
         """A module is about to run."""
         host = self.host
         if not host.is_open:
+            if self._is_active:
+                self.follow_host()
             return None
         if self._step is not None:
             self._end_abandoned_step()
