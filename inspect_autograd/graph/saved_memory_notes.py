@@ -46,7 +46,7 @@ def describe_gaps(graph: Graph, by: str) -> tuple[str, ...]:
         size = sum(tensor.bytes or 0 for tensor in without)
         known = f", of {format_bytes(size)}," if size else ""
         notes.append(f"{plural(len(without), 'tensor')} without a storage{known} not counted")
-    return (*notes, *_meta_device(graph), *_names(graph, by), *_cut(graph))
+    return (*notes, *_meta_device(graph), *_names(graph, by), *_cut(graph), *_folded(graph))
 
 
 def _meta_device(graph: Graph) -> list[str]:
@@ -73,3 +73,9 @@ def _names(graph: Graph, by: str) -> list[str]:
 
 def _cut(graph: Graph) -> list[str]:
     return [] if graph.truncation is None else [f"the graph was {graph.truncation}"]
+
+
+def _folded(graph: Graph) -> list[str]:
+    if not graph.fold_notes:
+        return []
+    return ["the graph is folded, and a fold counts as one node: ask the captured graph for all"]
