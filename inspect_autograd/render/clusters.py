@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
+from ..graph.module_calls import ModuleCalls, find_calls
+from ..graph.records import Repeat
 
 __all__ = ["Cluster", "build_clusters", "find_places"]
 
@@ -51,21 +54,41 @@ def build_clusters(
 def find_places(graph: Graph) -> list[tuple[str | int, ...]]:
     """The frames around each node, from the outside in.
 
-    A frame is a component of the module path, or an index in `Graph.repeats`.
+    A frame is a component of the module path, or an index in `Graph.repeats`. A module that was
+    called several times has a frame for each call, where calls were recorded.
     """
     scopes = graph.node_table.scopes
+    calls = find_calls(graph)
     repeats = _repeats_of_nodes(graph, scopes)
     places: list[tuple[str | int, ...]] = []
     for id in range(len(graph)):
         scope = scopes.get(id, "")
-        keys: list[str | int] = [*scope.split(".")] if scope else []
+        keys: list[str | int] = [*_components(scope, id, calls)] if scope else []
         fold = graph.node_table.folds.get(id)
-        if fold and fold.label == scope and graph.node_table.kinds[id] == "fold":
+        is_module = fold is not None and (fold.by == "scope" or fold.label == scope)
+        if is_module and graph.node_table.kinds[id] == "fold" and keys:
             keys.pop()  # The box is the module, and needs no frame that says so again.
         for depth, index in repeats.get(id, ()):
             keys.insert(min(depth, len(keys)), index)
         places.append(tuple(keys))
     return places
+
+
+def _components(scope: str, id: int, calls: Mapping[str, ModuleCalls]) -> list[str]:
+    """The components of the path, each with the call that the node belongs to."""
+    parts = scope.split(".")
+    if not calls:
+        return parts
+    around = 1
+    for depth in range(len(parts)):
+        found = calls.get(".".join(scope.split(".")[: depth + 1]))
+        if found is None or id not in found.call_of:
+            continue
+        # In two calls of what is around it, it was called twice too; that is said once.
+        if found.count > around:
+            parts[depth] += f" ({found.label(found.call_of[id])})"
+        around = found.count
+    return parts
 
 
 def _repeats_of_nodes(graph: Graph, scopes: Mapping[int, str]) -> dict[int, list[tuple[int, int]]]:
@@ -79,9 +102,34 @@ def _repeats_of_nodes(graph: Graph, scopes: Mapping[int, str]) -> dict[int, list
         found.append((depth, -len(repeat.nodes), index))
     result: dict[int, list[tuple[int, int]]] = {}
     for depth, _, index in sorted(found, reverse=True):
-        for id in graph.repeats[index].nodes:
+        nodes = graph.repeats[index].nodes
+        for id in (*nodes, *_leaves_of_calls(graph, graph.repeats[index], depth)):
             result.setdefault(id, []).append((depth, index))
     return result
+
+
+def _leaves_of_calls(graph: Graph, repeat: Repeat, depth: int) -> list[int]:
+    """The parameters that all calls of a repeated module share, and nothing else uses.
+
+    They are not repeated, but stand in its frame, as they are part of the module.
+    """
+    if repeat.scope is None:
+        return []
+    edges, scopes = graph.edge_table, graph.node_table.scopes
+    around = scopes.get(repeat.nodes[0], "").split(".")[:depth]
+    inside = {*repeat.nodes}
+    uses = Counter(
+        target
+        for node in repeat.nodes
+        for target in edges.targets[edges.starts[node] : edges.starts[node + 1]]
+        if graph.node_table.kinds[target] == "leaf" and target not in inside
+    )
+    all_uses = Counter(target for target in edges.targets if target in uses)
+    return [
+        leaf
+        for leaf, count in uses.items()
+        if count == all_uses[leaf] and scopes.get(leaf, "").split(".")[:depth] == around
+    ]
 
 
 def _common_depth(scopes: list[str]) -> int:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..errors import ArgumentError
 from ..graph.fold import infer_scopes
 from ..graph.graph import Graph
+from ..graph.module_calls import find_calls
 from .saved_groups import count_saved_boxes
 
 __all__ = ["MAX_BOXES", "View", "ViewName", "choose_view", "count_boxes"]
@@ -90,15 +91,17 @@ def _fit(graph: Graph, show_saved: bool, max_boxes: int) -> Graph:
 def _candidates(graph: Graph) -> Iterator[Graph]:
     """Ever smaller views of a graph, the more telling first."""
     yield graph
-    # Of a network of numbered layers, one layer with all that is inside tells more than all of
-    # them without. Without numbers, a repeat may be any small pattern.
-    if not _has_numbered_scopes(graph):
+    # Of a network of numbered layers, or of one that is called again and again, one layer with all
+    # that is inside tells more than all of them without. Without either, a repeat may be any small
+    # pattern.
+    has_blocks = _has_numbered_scopes(graph) or bool(find_calls(graph))
+    if not has_blocks:
         yield graph.fold("chain")
     repeated = graph.fold("repeat")
     if repeated.repeats:
         yield repeated
         yield repeated.fold("chain")
-    if _has_numbered_scopes(graph):
+    if has_blocks:
         yield graph.fold("chain")
     depths = {scope.count(".") + 1 for scope in graph.node_table.scopes.values() if scope}
     for depth in range(max(depths, default=0), 0, -1):
@@ -124,8 +127,11 @@ def _captions(graph: Graph, shown: Graph, view: str) -> Iterator[str]:
         yield f"Nothing to fold by {view!r}: every node is shown."
     if shown.truncation:
         yield f"The graph was {shown.truncation}."
-    if shown.scopes == "inferred" and any(shown.node_table.scopes.values()):
-        yield "Modules are inferred from the names of the parameters."
+    if any(shown.node_table.scopes.values()):
+        if shown.scopes == "inferred":
+            yield "Modules are inferred from the names of the parameters."
+        elif shown.scopes == "recorded":
+            yield "Modules as recorded in the forward pass."
     for note in shown.notes[:3]:
         yield f"Not shown: {note.path or 'the value'} ({note.what}): {note.reason}."
     if len(shown.notes) > 3:

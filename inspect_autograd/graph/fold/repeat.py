@@ -12,7 +12,7 @@ from .infer_scopes import infer_scopes
 from .labels import plural
 from .quotient import Run, quotient
 from .repeat_by_order import find_periodic_runs
-from .repeat_by_scope import find_sibling_runs
+from .repeat_by_scope import find_module_runs
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -23,10 +23,11 @@ __all__ = ["fold_repeats"]
 def fold_repeats(graph: Graph) -> Graph:
     """The graph with every run of alike blocks shown once.
 
-    Blocks are sibling modules with consecutive numbers (`layers.0 … layers.11`), outermost
-    first; if there are none, stretches of one shape in the order of execution (the steps of an
-    unrolled recurrent network, the layers of a network without names). A run that a gradient
-    leaves and enters again by a node outside it is left alone.
+    Blocks are sibling modules with consecutive numbers (`layers.0 … layers.11`) and, where these
+    were recorded, the calls of one module, outermost first; if there are none, stretches of one
+    shape in the order of execution (the steps of an unrolled recurrent network, the layers of a
+    network without names). A run that a gradient leaves and enters again by a node outside it is
+    left alone.
 
     The first block, in forward order, stays and stands for all: see `Repeat`.
     """
@@ -39,7 +40,7 @@ def fold_repeats(graph: Graph) -> Graph:
     def is_allowed(nodes: set[int]) -> bool:
         return is_convex(scoped.edge_table, ranks, nodes)
 
-    runs = find_sibling_runs(scoped, reader, is_allowed)
+    runs = find_module_runs(scoped, reader, is_allowed)
     runs = runs or find_periodic_runs(scoped, reader, is_allowed)
     folded = _fold(scoped, runs)
     if len(topological_order(folded.edge_table)) < len(folded):

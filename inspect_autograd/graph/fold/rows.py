@@ -158,7 +158,11 @@ def _put_representative(rows: _Rows, old: NodeTable, node: int, box: Box, shown:
     label = current_label(old, shown)
     if rows.kinds[node] == "fold":
         # A fold is called after its scope, which now is that of the whole run.
-        label = rows.names[node] = _rename(label, old.scopes.get(shown), box.scope)
+        scope = old.scopes.get(shown)
+        if scope and old.folds[shown].by == "scope":
+            labels = {current_label(old, member) for member in members}
+            label = scope if len(labels) > 1 else label  # Calls of one module.
+        label = rows.names[node] = _rename(label, scope, box.scope)
     _put(rows.scopes, node, box.scope)
     _put(rows.creations, node, _shared_creation(old.creations, members))
     _put(rows.attributes, node, _shared_attributes(old.attributes, members) or None)

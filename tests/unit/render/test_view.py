@@ -3,17 +3,19 @@
 from typing import Any
 
 import pytest
+import torch
 
 from inspect_autograd.errors import ArgumentError
 from inspect_autograd.graph.records import Note, SavedTensor, Truncation
 from inspect_autograd.render.view import choose_view, count_boxes
+from tests.unit.recorded_models import capture_recorded
 from tests.unit.render.graphs import F4, chain, layers, make_graph, product
 
 
 def test_a_small_graph_is_shown_as_it_is() -> None:
     view = choose_view(layers(3))
     assert view.graph.nodes[:] == layers(3).nodes[:]
-    assert view.captions == ()
+    assert view.captions == ("Modules as recorded in the forward pass.",)
 
 
 def test_the_limit_is_300_boxes() -> None:
@@ -118,3 +120,26 @@ def test_inferred_modules_are_called_so() -> None:
     view = choose_view(graph)
     assert view.graph.scopes == "inferred"
     assert view.captions == ("Modules are inferred from the names of the parameters.",)
+
+
+def test_a_module_that_is_called_again_and_again_is_shown_once() -> None:
+    cell, out = torch.nn.RNNCell(4, 5), torch.nn.Linear(5, 1)
+    model = torch.nn.ModuleDict({"cell": cell, "out": out})
+    # 8 nodes a step: more than 300 boxes in all.
+    steps = torch.randn(60, 2, 4)
+
+    def run() -> torch.Tensor:
+        state, results = torch.zeros(2, 5), []
+        for step in steps:
+            state = cell(step, state)
+            results.append(out(state))
+        return torch.stack(results).mean()
+
+    view = choose_view(capture_recorded(model, run))
+    # The first state requires no grad, so the first call of the cell is not like the others.
+    assert [repeat.label for repeat in view.graph.repeats] == [
+        "cell (calls 2 … 60) ×59",
+        "out (calls 1 … 60) ×60",
+    ]
+    assert len(view.graph) < 30
+    assert view.captions[-1] == "Modules as recorded in the forward pass."

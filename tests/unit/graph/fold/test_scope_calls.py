@@ -148,6 +148,92 @@ def test_alike_blocks_keep_what_their_creations_agree_in() -> None:
     assert (relu.creation.function, relu.source) == ("torch.Tensor.relu", None)
 
 
+def test_alike_calls_are_shown_once() -> None:
+    model = Looped()
+    # With an input that requires grad, the first call is like the others.
+    x = torch.ones(2, 4, requires_grad=True)
+    graph = capture_recorded(model, lambda: model(x).sum())
+    folded = graph.fold("repeat")
+    (repeat,) = folded.repeats
+    assert repeat.label == "block (calls 1 … 3) ×3"
+    assert repeat.scopes == ("block (call 1)", "block (call 2)", "block (call 3)")
+    # Sum of the residual, relu, product with the transposed weight, and norm, each for three.
+    inside = [folded.nodes[id] for id in repeat.nodes]
+    assert sorted(node.name for node in inside) == [
+        "AddBackward0",
+        "AddmmBackward0",
+        "NativeLayerNormBackward0",
+        "ReluBackward0",
+        "TBackward0",
+    ]
+    assert {len(node.members) for node in inside} == {3}
+    assert {node.scope for node in inside} == {"block", "block.fc", "block.norm"}
+    # What they share is not repeated: four parameters, beside the sum and the input.
+    assert len(folded) == 5 + 4 + 2
+    # The residual and the branch lead to the call before, twice.
+    assert sum(link.count for link in repeat.links) == 2 * 2
+    assert shown_edges(folded) == len(graph.edges)
+    assert is_acyclic(folded)
+
+
+def test_calls_that_differ_are_not_shown_as_one() -> None:
+    # Without a gradient for the input, the first call lacks the edge of its residual.
+    model = Looped()
+    graph = capture_recorded(model, lambda: model(torch.ones(2, 4)).sum())
+    (repeat,) = graph.fold("repeat").repeats
+    assert repeat.label == "block (calls 2 … 3) ×2"
+
+
+def test_calls_of_one_operation_are_left_alone() -> None:
+    model = nn.ModuleDict({"act": nn.Tanh()})
+    x = torch.ones(2, requires_grad=True)
+
+    def run() -> Tensor:
+        result: Tensor = (model["act"](x) * model["act"](x + 1)).sum()
+        return result
+
+    graph = capture_recorded(model, run)
+    assert graph.fold("repeat") is graph
+
+
+def test_numbered_siblings_come_before_the_calls_inside_them() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.fc(self.fc(x))
+            return result
+
+    model = nn.Sequential(*(Twice() for _ in range(3)))
+    x = torch.ones(2, 4, requires_grad=True)
+    folded = capture_recorded(model, lambda: model(x).sum()).fold("repeat")
+    assert [repeat.label for repeat in folded.repeats] == ["0 … 2 ×3"]
+
+
+def test_a_module_that_stands_for_several_calls_is_named_without_one() -> None:
+    class Alternating(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = Block(), Block()
+
+        def forward(self, x: Tensor) -> Tensor:
+            for _ in range(4):
+                x = self.b(self.a(x).sin())
+            return x
+
+    model = Alternating()
+    x = torch.ones(2, 4, requires_grad=True)
+    graph = capture_recorded(model, lambda: model(x).sum())
+    folded = graph.fold("scope").fold("repeat")
+    assert {node.label for node in folded.nodes if node.id in folded.repeats[0].nodes} == {
+        "b",
+        "SinBackward0",
+        "a",
+    }
+
+
 @st.composite
 def graphs_with_calls(draw: st.DrawFn) -> Graph:
     graph = draw(graphs())
@@ -168,3 +254,6 @@ def test_whatever_the_calls_are_nothing_is_lost_and_no_cycle_made(graph: Graph, 
     ]
     assert shown_edges(folded) + inner_edges(graph, folded) == len(graph.edges)
     assert graph.fold("scope", depth=depth) == folded
+    repeated = graph.fold("repeat")
+    assert is_acyclic(repeated)
+    assert shown_edges(repeated) == len(graph.edges)
