@@ -9,6 +9,7 @@ from ..graph.graph import Graph
 from ..graph.records import Edge, Node, SavedTensor
 from ..graph.tensor_meta import format_bytes
 from ..render.escape import visible
+from ..render.origin_text import scope_text
 from ..render.table import format_table
 
 __all__ = ["describe_node_fully", "node_data"]
@@ -72,14 +73,35 @@ def _facts(node: Node) -> Iterator[Row]:
     if node.parameter is not None:
         yield "tensor", str(node.parameter.meta)
         yield "name", ", also ".join(node.parameter.names) or "none was given"
-    if node.scope is not None:
-        yield "module", node.scope or "(outermost)"
+    yield from _origin(node)
     if node.sequence_nr is not None:
         yield "made", f"as number {node.sequence_nr}; backward runs higher numbers first"
     if node.order is not None and node.order > 1:
         yield "derivative", f"of order {node.order}: made while a backward pass ran"
     if node.origin not in (None, node.id):
         yield "captured as", f"#{node.origin}"
+
+
+def _origin(node: Node) -> Iterator[Row]:
+    """What made it: the call, the line, the module."""
+    creation = node.creation
+    if creation is not None:
+        if creation.function is not None:
+            yield "function", creation.function
+        if creation.source is not None:
+            yield "line", str(creation.source)
+        for line in creation.stack:
+            yield "inside PyTorch", str(line)
+    if node.scope is not None:
+        call = None if creation is None else creation.call
+        yield "module", scope_text(node.scope) + ("" if call is None else f", call {call + 1}")
+    if creation is not None:
+        if creation.thread:
+            yield "thread", creation.thread
+        if creation.made_by:
+            yield "made while", f"{creation.made_by} ran backward"
+        if creation.reason:
+            yield "not known", creation.reason
 
 
 def _received(node: Node) -> list[Row]:

@@ -28,7 +28,7 @@ __all__ = ["add_arguments", "run"]
 CHROME_SUFFIX = ".chrome.json"
 SUFFIXES = (*FORMATS, ".json", CHROME_SUFFIX)
 FOR_GRAPHS = dict.fromkeys(
-    ("--saved", "--attributes"), "Leave it out: boxes show what nodes received instead."
+    ("--saved", "--source", "--attributes"), "Leave it out: boxes show what nodes received instead."
 )
 FOR_TRACES = {"--pass": MAKE_A_TRACE}
 
@@ -85,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a graph: also draw the tensors that nodes keep for backward",
     )
     parser.add_argument(
+        "--source",
+        action="store_true",
+        help="of a graph: also write the line of the program that made a node, where recorded",
+    )
+    parser.add_argument(
         "--attributes",
         action="store_true",
         help="of a graph: also write what else nodes keep into their boxes: dim, eps, reduction …",
@@ -131,6 +136,7 @@ def _write_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[st
             shown,
             options.out,
             show_saved=options.saved,
+            show_source=options.source,
             show_attributes=options.attributes,
             title=options.title,
             timeout=options.timeout,

@@ -41,6 +41,7 @@ EPILOG = """\
 examples:
   inspect-autograd show graph.json                     the overview
   inspect-autograd show train.py:loss --tree           the graph as an indented tree
+  inspect-autograd show train.py:loss --modules        the modules and what each of them saves
   inspect-autograd show train.py:loss --find "Mul*"    nodes by name, or "*.weight" by parameter
   inspect-autograd show train.py:loss --node 7         all that is known of node 7
   inspect-autograd show train.py:loss --memory scope   what modules keep in memory for backward
@@ -51,6 +52,7 @@ examples:
 
 FOR_GRAPHS = {
     "--tree": "Leave it out: what a trace shows is the table of what ran.",
+    "--modules": "Leave it out; --flow module tells how large the gradients of modules are.",
     "--summary": "Leave it out: what a trace shows is the table of what ran.",
     "--memory": MEMORY_OF_A_TRACE,
 }
@@ -64,13 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     views = parser.add_mutually_exclusive_group()
     views.add_argument("--tree", action="store_true", help="the graph as an indented tree")
     views.add_argument(
+        "--modules",
+        action="store_true",
+        help="of a graph: its modules as an indented table, with nodes, leaves and saved bytes",
+    )
+    views.add_argument(
         "--summary", action="store_true", help="of a graph: counts, depth and bytes only"
     )
     views.add_argument(
         "--find",
         metavar="GLOB",
-        help='a table of the nodes whose name or parameter matches, such as "Softmax*" '
-        "(in quotes, or the shell may replace it by file names)",
+        help="a table of the nodes whose name, parameter or recorded module matches, such as "
+        '"Softmax*" (in quotes, or the shell may replace it by file names)',
     )
     views.add_argument(
         "--node", metavar="ID", type=_node_id, help="one node, by the number that other views show"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..graph.fold import infer_scopes
 from ..graph.graph import Graph
+from ..graph.modules import list_modules
 from ..graph.records import Node
+from ..render.origin_text import line_text, scope_text
 from ..render.table import format_table
 from .node_details import describe_node_fully, node_data
 from .result import Say, UsageError
@@ -31,6 +34,10 @@ def show_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str,
         text = graph.tree(max_lines=options.max_lines)
         say(text)
         return {"tree": text.splitlines()}
+    if options.modules:
+        say(graph.tree(by="scope", max_lines=options.max_lines))
+        scoped = infer_scopes(graph)
+        return {"scopes": scoped.scopes, "modules": list_modules(scoped)}
     summary = graph.summary()
     say(str(summary) if options.summary else str(graph))
     return {"summary": summary, "roots": graph.roots, "notes": graph.notes}
@@ -46,11 +53,12 @@ def _find(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str, Any]
                 node.label,
                 ", ".join("none" if meta is None else str(meta) for meta in node.receives),
                 node.name if node.label != node.name else "",
-                "" if node.scope is None else node.scope or "(outermost)",
+                scope_text(node.scope),
+                line_text(node),
             )
             for node in shown
         ]
-        say(format_table(rows, ("node", "name", "receives", "kind of node", "module")))
+        say(format_table(rows, ("node", "name", "receives", "kind of node", "module", "line")))
         match = "matches" if len(found) == 1 else "match"
         left_out = len(found) - len(shown)
         more = f"; {left_out} more than --max-lines {options.max_lines} shows" if left_out else ""
@@ -67,9 +75,13 @@ def _find(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str, Any]
 def no_match_lines(graph: Graph, pattern: str) -> str:
     """That no node matches, and what would."""
     kinds = ", ".join(name for name, _ in graph.summary().names[:8])
+    scopes = [*dict.fromkeys(filter(None, graph.node_table.scopes.values()))]
+    modules = ""
+    if graph.scopes == "recorded" and scopes:
+        modules = f" Modules are {', '.join(scopes[:4])}{', …' if len(scopes) > 4 else ''}."
     return (
         f"0 of {len(graph)} nodes match {pattern!r}\n"
-        f'There are {kinds}. A glob with stars matches parts of a name: "*Mul*".'
+        f'There are {kinds}.{modules} A glob with stars matches parts of a name: "*Mul*".'
     )
 
 

@@ -76,7 +76,10 @@ class Graph:
     # -- queries -------------------------------------------------------------------------------
 
     def find(self, pattern: str) -> tuple[Node, ...]:
-        """Nodes whose name, label or parameter name matches a glob, in the order of their ids.
+        """Nodes whose name, label, parameter or module matches a glob, in the order of their ids.
+
+        Modules count where they were recorded: `encoder.layers.0*` then finds all that was made
+        in that layer, and its parameters. Inferred ones, which are a guess, do not.
 
         Args:
             pattern: Case-sensitive glob: `*` any text, `?` one character, `[ab]` one of these.
@@ -90,11 +93,15 @@ class Graph:
                 remedy='Give a string such as "Softmax*" or "*.weight".',
             )
         table, nodes = self.node_table, self.nodes
-        matches = {name: fnmatchcase(name, pattern) for name in set(table.names)}
+        scopes = table.scopes if self.scopes == "recorded" else {}
+        names = {*table.names, *scopes.values()}
+        matching = {name for name in names if name and fnmatchcase(name, pattern)}
         return tuple(
             nodes[id]
             for id, name in enumerate(table.names)
-            if matches[name] or any(fnmatchcase(other, pattern) for other in self._other_names(id))
+            if name in matching
+            or scopes.get(id) in matching
+            or any(fnmatchcase(other, pattern) for other in self._other_names(id))
         )
 
     def _other_names(self, id: int) -> tuple[str, ...]:
@@ -230,6 +237,7 @@ class Graph:
         *,
         view: ViewName = "auto",
         show_saved: bool = False,
+        show_source: bool = False,
         show_attributes: bool = False,
         title: str | None = None,
         timeout: float = 30.0,
@@ -248,6 +256,8 @@ class Graph:
                 as `fold` does.
             show_saved: Also draw the tensors that nodes save for backward, with shape, bytes and
                 state.
+            show_source: Also write which line of the program made a node (`train.py:12`), where
+                that was recorded; in an `.svg`, the tooltip tells it anyway.
             show_attributes: Also write what nodes keep that is no tensor (`dim`, `eps`, ...).
             title: A line above the picture.
             timeout: Seconds for the layout, which is ended when they are over.
@@ -268,6 +278,7 @@ class Graph:
             path,
             view=view,
             show_saved=show_saved,
+            show_source=show_source,
             show_attributes=show_attributes,
             title=title,
             timeout=timeout,
@@ -283,15 +294,25 @@ class Graph:
         """The text that IPython shows."""
         printer.text(repr(self) if cycle else str(self))
 
-    def tree(self, *, max_lines: int = 200) -> str:
-        """The graph as an indented tree, roots first; a shared node is shown once.
+    def tree(self, *, by: Literal["node", "scope"] = "node", max_lines: int = 200) -> str:
+        """The graph as an indented tree of nodes or of modules.
 
         Args:
-            max_lines: Longest text; what is left out is said in the last line.
+            by: `node`: roots first, the way gradients flow; a shared node is shown once; modules
+                and lines of the program at the right, where they were recorded. `scope`: one line
+                for each module in the order of the forward pass, with the number of its nodes and
+                leaves, the bytes that it saves for backward, and its calls; modules are inferred
+                from parameter names where none were recorded, which is said.
+            max_lines: Longest text; what is left out is said in the last line. Of modules, the
+                innermost ones are left out first.
+
+        Raises:
+            ArgumentError: `by` is neither, or `max_lines` is below 1.
+            ArgumentTypeError: `max_lines` is no int.
         """
         from ..render.text import render_tree
 
-        return render_tree(self, max_lines=max_lines)
+        return render_tree(self, by=by, max_lines=max_lines)
 
     def __str__(self) -> str:
         from ..render.text import render_overview

@@ -37,6 +37,7 @@ class DotOptions:
 
     Attributes:
         show_saved: Saved tensors, as ellipses beside the node that keeps them.
+        show_source: The line of the program that made a node, as a line in its box.
         show_attributes: What nodes keep that is no tensor, as lines in their boxes.
         max_attribute_chars: Longest value of such a line.
         title: First line of the picture.
@@ -45,6 +46,7 @@ class DotOptions:
     """
 
     show_saved: bool = False
+    show_source: bool = False
     show_attributes: bool = False
     max_attribute_chars: int = 40
     title: str | None = None
@@ -167,6 +169,7 @@ class _Writer:
             return
         lines = node_lines(
             node,
+            show_source=options.show_source,
             show_attributes=options.show_attributes,
             max_attribute_chars=options.max_attribute_chars,
         )

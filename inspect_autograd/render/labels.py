@@ -8,6 +8,7 @@ from itertools import groupby
 from ..graph.records import Node, Parameter, Plain, Root, SavedTensor
 from ..graph.tensor_meta import TensorMeta, format_bytes
 from .escape import shorten
+from .origin_text import describe_origin, line_text, scope_text
 from .saved_groups import SavedGroup
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "describe_root",
     "describe_saved",
     "display_name",
+    "module_text",
     "node_lines",
     "received",
     "saved_lines",
@@ -23,6 +25,7 @@ __all__ = [
 
 MAX_NAME_CHARS = 44
 MAX_LINE_CHARS = 48
+MAX_SCOPE_CHARS = 36
 MAX_ATTRIBUTES = 10
 MAX_TOOLTIP_LINES = 40
 MAX_TOOLTIP_CHARS = 1000
@@ -39,9 +42,19 @@ def display_name(node: Node) -> str:
     return node.label
 
 
+def module_text(node: Node, limit: int = MAX_SCOPE_CHARS) -> str:
+    """The module of a node, unless its name says it already."""
+    if node.scope and display_name(node).startswith(f"{node.scope}."):
+        return ""
+    if node.kind == "fold" and node.scope and node.label.startswith(node.scope):
+        return ""
+    return shorten(scope_text(node.scope), limit)
+
+
 def node_lines(
     node: Node,
     *,
+    show_source: bool = False,
     show_attributes: bool = False,
     max_attribute_chars: int = 40,
     gradient: Sequence[str] | None = None,
@@ -50,6 +63,7 @@ def node_lines(
 
     Args:
         node: The node.
+        show_source: Whether to name the line of the program that made it.
         show_attributes: Whether to list what it keeps that is no tensor.
         max_attribute_chars: Longest value of such a line.
         gradient: Lines about what it received, in place of what it is to receive.
@@ -63,6 +77,8 @@ def node_lines(
         lines += gradient or ([text] if text else [])
     if node.order is not None and node.order > 1:
         lines.append(f"derivative order {node.order}")
+    if show_source and node.source is not None:
+        lines.append(line_text(node))
     if show_attributes:
         lines += _attributes(node, max_attribute_chars)
     return [shorten(name, MAX_NAME_CHARS), *(shorten(line, MAX_LINE_CHARS) for line in lines)]
@@ -160,8 +176,7 @@ def describe_node(node: Node) -> list[str]:
         lines += [f"name: {name}" for name in node.parameter.names]
     else:
         lines.append(f"receives {received(node.receives, 20) or 'nothing'}")
-    if node.scope is not None:
-        lines.append(f"module {node.scope or '(outermost)'}")
+    lines += describe_origin(node)
     if node.sequence_nr is not None:
         lines.append(f"sequence number {node.sequence_nr}")
     if node.none_slots:

@@ -35,6 +35,7 @@ def render(
     *,
     view: ViewName = "auto",
     show_saved: bool = False,
+    show_source: bool = False,
     show_attributes: bool = False,
     title: str | None = None,
     timeout: float = 30.0,
@@ -46,6 +47,7 @@ def render(
         shown,
         path,
         show_saved=show_saved,
+        show_source=show_source,
         show_attributes=show_attributes,
         title=title,
         timeout=timeout,
@@ -57,6 +59,7 @@ def render_view(
     path: str | os.PathLike[str],
     *,
     show_saved: bool = False,
+    show_source: bool = False,
     show_attributes: bool = False,
     title: str | None = None,
     timeout: float = 30.0,
@@ -73,6 +76,7 @@ def render_view(
         )
     options = DotOptions(
         show_saved=show_saved,
+        show_source=show_source,
         show_attributes=show_attributes,
         title=title,
         captions=shown.captions,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph.graph import Graph
 from ..graph.records import Node
 from .escape import shorten, visible
-from .labels import describe_root, display_name, received
+from .labels import describe_root, display_name, module_text, received
+from .module_tree import render_modules
+from .origin_text import has_origins, line_text
 from .overlay import Overlay
 from .tree import Step, count_steps, walk_tree
 
@@ -17,19 +20,36 @@ __all__ = ["render_document", "render_overview", "render_tree"]
 
 MAX_NAME_CHARS = 100
 OVERVIEW_LINES = 40
+MAX_INDENT_OF_ORIGIN = 64
+"""Characters; where a line goes on longer, its module and source follow two spaces behind it."""
 KINDS = {"custom": "custom Function", "cpp-custom": "C++ Function", "compiled": "torch.compile"}
 
 
-def render_tree(graph: Graph, *, max_lines: int = 200) -> str:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the tree, and where its node comes from."""
+
+    text: str
+    module: str = ""
+    source: str = ""
+
+
+def render_tree(graph: Graph, *, by: str = "node", max_lines: int = 200) -> str:
     """A graph as an indented tree; see `Graph.tree`.
 
-    A line that follows another at the same level is where its gradient goes on to; `├─` and `└─`
-    are the branches before that.
+    Of nodes, a line that follows another at the same level is where its gradient goes on to; `├─`
+    and `└─` are the branches before that.
 
     Args:
         graph: The graph.
+        by: `node` or `scope`.
         max_lines: Longest text; what is left out is said in the last line.
     """
+    if by not in ("node", "scope"):
+        raise ArgumentError(
+            f"by is {by!r}; expected 'node' or 'scope'",
+            remedy="Leave by out for the tree of nodes; by='scope' is the tree of modules.",
+        )
     if isinstance(max_lines, bool) or not isinstance(max_lines, int):
         raise ArgumentTypeError(
             f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
@@ -40,10 +60,12 @@ def render_tree(graph: Graph, *, max_lines: int = 200) -> str:
             f"max_lines is {max_lines}; expected 1 or more",
             remedy="Give a number of lines such as 200.",
         )
+    if by == "scope":
+        return render_modules(graph, max_lines=max_lines)
     total = count_steps(graph)
     if total <= max_lines:
-        return "\n".join(_tree_lines(graph))
-    lines = [*islice(_tree_lines(graph), max_lines - 1)]
+        return "\n".join(_aligned(_tree_lines(graph)))
+    lines = _aligned(islice(_tree_lines(graph), max_lines - 1))
     left = total - len(lines)
     more = f"… and {left} more line{'s' * (left > 1)}; tree(max_lines={total}) shows all"
     return "\n".join([*lines, more])
@@ -64,7 +86,7 @@ def render_document(
         *([visible(title)] if title else []),
         str(graph.summary()),
         *(["\n".join(map(visible, captions))] if captions else []),
-        "\n".join(_tree_lines(graph, overlay)),
+        "\n".join(_aligned(_tree_lines(graph, overlay))),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -77,8 +99,25 @@ def _notes(graph: Graph) -> Iterator[str]:
         yield f"not in the graph: {len(graph.notes) - 10} more"
 
 
-def _tree_lines(graph: Graph, overlay: Overlay | None = None) -> Iterator[str]:
+def _aligned(lines: Iterable[_Line]) -> list[str]:
+    """The lines, with modules and sources one below the other."""
+    lines = [*lines]
+    indent = max((len(line.text) for line in lines if line.module or line.source), default=0)
+    indent = min(indent, MAX_INDENT_OF_ORIGIN)
+    width = max((len(line.module) for line in lines), default=0)
+    texts = []
+    for line in lines:
+        if line.module or line.source:
+            cells = (line.text.ljust(indent), line.module.ljust(width), line.source)
+            texts.append("  ".join(cells if width else cells[::2]).rstrip())
+        else:
+            texts.append(line.text)
+    return texts
+
+
+def _tree_lines(graph: Graph, overlay: Overlay | None = None) -> Iterator[_Line]:
     nodes = graph.nodes
+    is_recorded = has_origins(graph)
     names: dict[int, list[str]] = {}
     for root in graph.roots:
         names.setdefault(root.node, []).append(describe_root(root))
@@ -92,7 +131,12 @@ def _tree_lines(graph: Graph, overlay: Overlay | None = None) -> Iterator[str]:
             shown = names[step.node]
             more = f", … {len(shown)} roots" if len(shown) > 3 else ""
             text = f"{visible(', '.join(shown[:3]))}{more} → {text}"
-        yield start + text + _slots(graph, step)
+        text = start + text + _slots(graph, step)
+        if is_recorded and not is_reference and not (step.refers and node.kind == "leaf"):
+            module = module_text(node) if graph.scopes == "recorded" else ""
+            yield _Line(text, visible(module), visible(line_text(node)))
+        else:
+            yield _Line(text)
 
 
 def _line(node: Node, overlay: Overlay | None) -> str:

@@ -9,16 +9,21 @@ from ..events.nested_passes import find_callers, pass_depths
 from ..events.trace import Trace, TraceData
 from .escape import shorten, visible
 from .gradient_text import format_duration, gradients_text
-from .labels import display_name
+from .labels import display_name, module_text
+from .origin_text import has_origins, line_text
 from .pass_heading import describe_input, pass_heading
 from .table import format_table
 from .trace_lines import Line
 
 __all__ = ["TraceRows"]
 
-TITLES = ("", "order", "pass", "node", "received", "returned", "time")
+TITLES = ("", "order", "pass", "node", "received", "returned", "time", "module", "line")
 RIGHT = (1, 2, 6)
 GAP = 2
+MAX_MODULE = 24
+MAX_SOURCE = 20
+ROOM_FOR_ORIGINS = 30
+"""By so much a table with modules and lines may be wider, so that numbers need not give way."""
 NARROWEST = 12
 MIN_NAME = 34
 UNLIMITED = 10_000
@@ -35,12 +40,14 @@ class TraceRows:
 
     Args:
         data: The trace.
-        width: Longest line.
+        width: Longest line, without modules and lines of the program.
     """
 
     def __init__(self, data: TraceData, width: int) -> None:
         self._data = data
-        self._width = width
+        self._has_origins = has_origins(data.graph)
+        self._width = width + ROOM_FOR_ORIGINS * self._has_origins
+        self._is_recorded = data.graph.scopes == "recorded"
         self._nodes = data.graph.nodes
         self._events = Trace(data).events
         self._is_one_pass = len(data.passes) == 1
@@ -71,13 +78,19 @@ class TraceRows:
         rows = _join(fixed, flexible, _limits(used[3:6], room))
         return format_table(rows, TITLES, RIGHT).splitlines()
 
-    def _fixed_cells(self, line: Line) -> tuple[str, str, str, str]:
+    def _fixed_cells(self, line: Line) -> tuple[str, ...]:
         order = line.order
+        origin = ("", "")
+        if order is not None and self._has_origins:
+            node = self._nodes[self._data.table.nodes[order]]
+            module = module_text(node, MAX_MODULE) if self._is_recorded else ""
+            origin = (module, line_text(node, MAX_SOURCE))
         return (
             "!" if line.is_nonfinite else "",
             "" if order is None else str(order),
             "" if self._is_one_pass else str(line.backward_pass),
             "" if order is None else format_duration(self._data.table.durations_ns[order]),
+            *origin,
         )
 
     def _flexible_cells(self, line: Line) -> tuple[Cell, Cell, Cell]:
@@ -103,13 +116,13 @@ def _name(indent: str, name: str) -> Cell:
 
 
 def _join(
-    fixed: Sequence[tuple[str, str, str, str]],
+    fixed: Sequence[tuple[str, ...]],
     flexible: Sequence[tuple[Cell, Cell, Cell]],
     limits: Sequence[int],
 ) -> list[tuple[str, ...]]:
     return [
-        (*before, *(cell(limit) for cell, limit in zip(cells, limits, strict=True)), time)
-        for (*before, time), cells in zip(fixed, flexible, strict=True)
+        (*cells[:3], *(cell(limit) for cell, limit in zip(given, limits, strict=True)), *cells[3:])
+        for cells, given in zip(fixed, flexible, strict=True)
     ]
 
 

@@ -1,9 +1,11 @@
 """Everything about one node, worked out by hand from the records."""
 
+from dataclasses import replace
 from typing import Any
 
 from inspect_autograd.cli.json_output import to_plain
 from inspect_autograd.cli.node_details import describe_node_fully, node_data
+from inspect_autograd.graph.creation import Creation, SourceLine
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.graph.records import Edge, Fold, Parameter, SavedTensor
 from inspect_autograd.graph.tables import EdgeTable, NodeTable
@@ -86,6 +88,43 @@ attributes
   dim   -1
   text  '{"x" * 198}…"""
     )
+
+
+def test_where_it_comes_from() -> None:
+    graph = make_graph()
+    library = tuple(SourceLine("functional.py", line, f"inner{line}") for line in (3, 9))
+    creation = Creation(
+        "torch.split",
+        SourceLine("/somewhere/train.py", 12, "Net.forward"),
+        library,
+        call=1,
+        thread="MainThread",
+        made_by="SinBackward0",
+        reason="the module was left early",
+    )
+    table = replace(graph.node_table, creations={0: Creation(reason="no call"), 1: creation})
+    graph = replace(graph, node_table=table)
+    assert (
+        describe_node_fully(graph, graph.nodes[1]).split("\n\n")[1]
+        == """\
+kind            an operation of PyTorch
+function        torch.split
+line            /somewhere/train.py:12 in Net.forward
+inside PyTorch  functional.py:3 in inner3
+inside PyTorch  functional.py:9 in inner9
+module          block.split, call 2
+thread          MainThread
+made while      SinBackward0 ran backward
+not known       the module was left early
+made            as number 8; backward runs higher numbers first"""
+    )
+    assert "\nnot known   no call\n" in describe_node_fully(graph, graph.nodes[0])
+    data: dict[str, Any] = to_plain(node_data(graph, graph.nodes[1]))
+    assert data["creation"]["source"] == {
+        "file": "/somewhere/train.py",
+        "line": 12,
+        "function": "Net.forward",
+    }
 
 
 def test_the_first_node() -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import inspect_autograd as ia
+from tests.unit.recorded_models import capture_recorded
 
 DEEP = """\
 import torch
@@ -45,6 +47,18 @@ def test_a_file_that_was_saved_can_be_drawn(cli: Any, quadratic: Path, tmp_path:
     ran = cli("render", tmp_path / "g.json", "-o", tmp_path / "g.dot", "--title", "From a file")
     assert ran.code == 0
     assert "From a file" in (tmp_path / "g.dot").read_text(encoding="utf-8")
+
+
+def test_the_line_of_each_node_on_request(cli: Any, tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    graph = capture_recorded(model, lambda: model(torch.ones(1, 2)).sum())
+    path = graph.save(tmp_path / "recorded.json")
+    (tanh,) = graph.find("Addmm*")
+    assert tanh.source is not None
+    line = f">f32[1, 2]<BR/>{tanh.source.short}<"
+    for options, is_there in (([], False), (["--source"], True)):
+        cli("render", path, "-o", tmp_path / "g.dot", *options)
+        assert (line in (tmp_path / "g.dot").read_text(encoding="utf-8")) == is_there
 
 
 def test_what_was_folded_is_said(cli: Any, write: Any, tmp_path: Path) -> None:

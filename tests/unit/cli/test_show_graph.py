@@ -1,5 +1,6 @@
 """Every view of a graph."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import inspect_autograd as ia
+from tests.unit.recorded_models import capture_recorded
 
 SUMMARY = """\
 3 nodes, 3 edges, 1 root, depth 2
@@ -90,6 +92,48 @@ def test_a_node_that_is_not_there(cli: Any, saved: Path) -> None:
     ran = cli("show", saved, "--node", 3)
     assert ran.code == 2
     assert "error: there is no node 3: this graph has the nodes 0 to 2\n" in ran.err
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())
+    graph = capture_recorded(model, lambda: model(torch.ones(1, 2)).sum())
+    return graph.save(tmp_path / "recorded.json")
+
+
+def test_find_by_module(cli: Any, recorded: Path) -> None:
+    lines = cli("show", recorded, "--find", "1").out.splitlines()
+    assert lines[0].split() == ["node", "name", "receives", "module", "line"]
+    assert lines[1].split()[:-1] == ["#1", "TanhBackward0", "f32[1,", "2]", "1"]
+    assert re.fullmatch(r"test_show_graph\.py:\d+", lines[1].split()[-1])
+    assert lines[2] == "1 of 6 nodes matches '1'"
+
+
+def test_find_nothing_says_which_modules_there_are(cli: Any, recorded: Path) -> None:
+    assert " Modules are 1, 0. A glob" in cli("show", recorded, "--find", "2").out
+
+
+def test_modules(cli: Any, recorded: Path, saved: Path) -> None:
+    out = cli("show", recorded, "--modules").out
+    assert out == f"{ia.load(recorded, ia.Graph).tree(by='scope')}\n"
+    assert "\n  1                          1 " in out
+    assert len(cli("show", recorded, "--modules", "--max-lines", 2).out.splitlines()) == 2
+    data = cli("show", recorded, "--modules", "--json").json
+    assert data["scopes"] == "recorded"
+    assert [(row["path"], row["nodes"], row["leaves"]) for row in data["modules"]] == [
+        ("", 5, 2),
+        ("0", 4, 2),
+        ("1", 1, 0),
+        (None, 1, 0),
+    ]
+    # A parameter without a dot in its name is of the outermost module.
+    assert cli("show", saved, "--modules", "--json").json["scopes"] == "inferred"
+
+
+def test_modules_are_not_of_a_trace(cli: Any, trace_file: Path) -> None:
+    ran = cli("show", trace_file, "--modules")
+    assert ran.code == 2
+    assert "--flow module" in ran.err
 
 
 @pytest.mark.parametrize("view", [[], ["--summary"], ["--tree"], ["--find", "*"], ["--node", "0"]])

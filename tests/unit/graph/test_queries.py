@@ -7,8 +7,11 @@ from typing import Any
 
 import networkx
 import pytest
+import torch
 
+import inspect_autograd as ia
 from inspect_autograd.errors import ArgumentError, ArgumentTypeError
+from inspect_autograd.graph.fold import infer_scopes
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.graph.records import (
     Edge,
@@ -21,6 +24,7 @@ from inspect_autograd.graph.records import (
 )
 from inspect_autograd.graph.tables import EdgeTable, NodeTable
 from inspect_autograd.graph.tensor_meta import TensorMeta
+from tests.unit.recorded_models import capture_recorded
 
 F4 = TensorMeta((4,), "float32")
 
@@ -225,3 +229,25 @@ def test_what_is_no_node_is_refused(graph: Graph, node: Any) -> None:
 def test_a_pattern_that_is_no_string_is_refused(graph: Graph) -> None:
     with pytest.raises(ArgumentTypeError, match="pattern is 3"):
         graph.find(3)  # type: ignore[arg-type]
+
+
+def test_find_by_recorded_module() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh())
+    graph = capture_recorded(model, lambda: model(torch.ones(1, 2)).sum())
+    # In the order of ids, from the loss to the leaves.
+    assert [node.label for node in graph.find("0")] == [
+        "AddmmBackward0",
+        "0.bias",
+        "TBackward0",
+        "0.weight",
+    ]
+    assert [node.label for node in graph.find("1*")] == ["TanhBackward0"]
+    assert [node.label for node in graph.find("*.weight")] == ["0.weight"]
+    assert graph.find("") == ()
+
+
+def test_inferred_modules_are_not_found() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    graph = infer_scopes(ia.capture(model(torch.ones(1, 2)).sum(), params=model))
+    assert graph.nodes[1].scope == "0"
+    assert graph.find("0") == ()

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from inspect_autograd.graph.creation import Creation, SourceLine
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.graph.records import (
     Edge,
@@ -14,6 +15,7 @@ from inspect_autograd.graph.records import (
     SavedTensor,
     Truncation,
 )
+from inspect_autograd.render.clusters import find_places
 from inspect_autograd.render.dot import DotOptions, to_dot
 from inspect_autograd.render.layout import lay_out
 from tests.unit.render.graphs import (
@@ -28,6 +30,7 @@ from tests.unit.render.graphs import (
     parse_svg,
     product,
     texts,
+    tooltips,
 )
 
 pytestmark = pytest.mark.usefixtures("no_dot")
@@ -243,6 +246,76 @@ def test_a_frame_around_one_frame_is_merged_with_it() -> None:
     scopes = {0: "", 1: "model.encoder.layers.0", 2: "model.encoder.layers.0"}
     graph = make_graph(["A", "B", "C"], [(0, 1), (1, 2)], columns={"scopes": scopes})
     assert frames(parse_svg(draw(graph))) == [["model.encoder.layers.0"]]
+
+
+def called_twice() -> Graph:
+    """A module `a` with a part `a.x`, called by two ways that join in node 0."""
+    scopes = {0: "", 1: "a", 2: "a.x", 3: "a", 4: "a.x", 5: "a.x", 6: "act", 7: "act"}
+    calls = {0: 0, 1: 1, 2: 1, 3: 0, 4: 0, 6: 1, 7: 0}
+    return make_graph(
+        ["Add", "Mul", "Addmm", "Mul", "Addmm", "AccumulateGrad", "Relu", "Relu"],
+        [(0, 1), (0, 3), (1, 2), (3, 4), (2, 5), (4, 5), (2, 6), (4, 7)],
+        leaves={5: "a.x.w"},
+        columns={
+            "scopes": scopes,
+            "creations": {
+                node: Creation("torch.f", SourceLine("net.py", node + 1, "f"), call=call)
+                for node, call in calls.items()
+            },
+        },
+        scopes="recorded",
+    )
+
+
+def test_every_call_of_a_module_has_a_frame() -> None:
+    # That the part was called twice too needs no saying inside the calls of what is around it.
+    shown = sorted(frames(parse_svg(draw(called_twice()))))
+    assert shown == [
+        ["a (call 1 of 2)"],
+        ["a (call 2 of 2)"],
+        ["act (call 1 of 2)"],
+        ["act (call 2 of 2)"],
+        ["x"],
+        ["x"],
+    ]
+
+
+def test_a_shared_parameter_stands_in_the_first_call() -> None:
+    places = find_places(called_twice())
+    assert places[5] == places[4] == ("a (call 1 of 2)", "x")
+    assert places[2] == ("a (call 2 of 2)", "x")
+    assert places[0] == ()
+
+
+def test_a_module_as_a_box_has_no_frame_of_its_own() -> None:
+    folded = called_twice().fold("scope")
+    assert {node.label for node in folded.nodes if node.kind == "fold"} == {
+        "a (call 1 of 2)",
+        "a (call 2 of 2)",
+    }
+    assert sorted(frames(parse_svg(draw(folded)))) == [["act (call 1 of 2)"], ["act (call 2 of 2)"]]
+
+
+def test_what_all_calls_share_stands_in_the_frame_of_the_repeat() -> None:
+    folded = called_twice().fold("repeat")
+    assert [repeat.label for repeat in folded.repeats] == ["a (calls 1 … 2) ×2"]
+    (leaf,) = folded.leaves()
+    (addmm,) = folded.find("Addmm")
+    places = find_places(folded)
+    assert places[leaf.id] == places[addmm.id] == ("a", 0, "x")
+
+
+def test_the_line_of_a_node_is_shown_on_request() -> None:
+    graph = called_twice()
+    assert boxes(parse_svg(draw(graph)))["n1"] == ["Mul", "f32[4]"]
+    shown = boxes(parse_svg(draw(graph, show_source=True)))
+    assert shown["n1"] == ["Mul", "f32[4]", "net.py:2"]
+    assert shown["n5"] == ["a.x.w", "f32[4]"]
+
+
+def test_the_tooltip_tells_where_a_node_comes_from() -> None:
+    (tooltip,) = [text for text in tooltips(parse_svg(draw(called_twice()))) if "#2 " in text]
+    assert "module a.x, call 2\nmade by torch.f\nat net.py:3 in f" in tooltip
 
 
 def repeated() -> Graph:

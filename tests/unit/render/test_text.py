@@ -26,13 +26,13 @@ def test_a_product() -> None:
 
 def test_branches_are_indented_and_the_main_path_is_not() -> None:
     assert render_tree(layers(2)) == (
-        "loss → SumBackward0  f32[4]  #0\n"
-        "ReluBackward0  f32[4]  #1\n"
-        "AddmmBackward0  f32[4]  #2\n"
+        "loss → SumBackward0  f32[4]  #0  (outermost)\n"
+        "ReluBackward0  f32[4]  #1        layers.1\n"
+        "AddmmBackward0  f32[4]  #2       layers.1\n"
         "├─ layers.1.weight  leaf f32[4]  #3\n"
         "├─ layers.1.bias  leaf f32[4]  #4\n"
-        "ReluBackward0  f32[4]  #5\n"
-        "AddmmBackward0  f32[4]  #6\n"
+        "ReluBackward0  f32[4]  #5        layers.0\n"
+        "AddmmBackward0  f32[4]  #6       layers.0\n"
         "├─ layers.0.weight  leaf f32[4]  #7\n"
         "├─ layers.0.bias  leaf f32[4]  #8\n"
         "└─ x  leaf f32[4]  #9"
