@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..graph.creation import Creation
 from .pass_spans import find_spans
 from .records import BackwardPass, Event, TensorStats
 from .trace import Trace
@@ -100,6 +101,8 @@ def _event_bar(trace: Trace, event: Event, evidence: str | None) -> dict[str, An
     }
     if node.scope is not None:
         args["module"] = _valid(node.scope)
+    if node.creation is not None:
+        args |= _origin(node.creation)
     if evidence is not None:
         args["evidence"] = evidence
     span = event.start_ns, event.start_ns + event.duration_ns
@@ -108,6 +111,19 @@ def _event_bar(trace: Trace, event: Event, evidence: str | None) -> dict[str, An
         args["not_finite"] = True
         bar["cname"] = "terrible"  # The red of chrome://tracing.
     return bar
+
+
+def _origin(creation: Creation) -> dict[str, Any]:
+    """The call and the line that made a node, as far as they are known."""
+    args: dict[str, Any] = {}
+    if creation.function is not None:
+        args["function"] = _valid(creation.function)
+    if creation.source is not None:
+        args["file"] = _valid(creation.source.file)
+        args["line"] = creation.source.line
+    if creation.call is not None:
+        args["call"] = creation.call
+    return args
 
 
 def _bar(name: str, category: str, thread: int, span: Span, args: dict[str, Any]) -> dict[str, Any]:

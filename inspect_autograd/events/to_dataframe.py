@@ -25,6 +25,9 @@ COLUMNS = {
     "label": "object",
     "parameter": "object",
     "scope": "object",
+    "function": "object",
+    "file": "object",
+    "line": "Int64",
     "direction": "object",
     "slot": "int64",
     "shape": "object",
@@ -51,7 +54,8 @@ def to_dataframe(trace: Trace) -> pandas.DataFrame:
     `direction` is `received` or `returned`; `slot` counts the output slots of the forward function
     for what was received, and those of `next_functions` for what was returned. `shape` is a
     tuple. A slot without gradient has a row too: all about the gradient is missing there, and
-    `note` is `no gradient`. What is missing otherwise was not computed: a NaN in `l2`, `min`,
+    `note` is `no gradient`. `function`, `file` and `line` tell which call made the node, where that
+    was recorded. What is missing otherwise was not computed: a NaN in `l2`, `min`,
     `max` or `mean` is one of the gradient where `finite` is False, else a missing value.
 
     Raises:
@@ -83,7 +87,10 @@ def _rows(trace: Trace) -> Iterator[tuple[Any, ...]]:
 
 def _node_cells(node: Node) -> tuple[Any, ...]:
     parameter = None if node.parameter is None else node.parameter.name
-    return node.name, node.label, parameter, node.scope
+    function = None if node.creation is None else node.creation.function
+    source = node.source
+    place = (None, None) if source is None else (source.file, source.line)
+    return node.name, node.label, parameter, node.scope, function, *place
 
 
 def _slots(event: Event) -> Iterator[tuple[str, int, TensorStats | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,15 @@ import torch
 import inspect_autograd as ia
 from inspect_autograd.events.records import Evidence, Outcome
 from inspect_autograd.events.trace import Trace
+from inspect_autograd.graph.creation import Creation, SourceLine
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.trace_parts import backward_pass, full, nested_trace, trace_of
+from tests.unit.events.trace_parts import (
+    backward_pass,
+    full,
+    nested_trace,
+    small_graph,
+    trace_of,
+)
 
 ONE = (full(1.0),)
 
@@ -130,3 +138,15 @@ def test_a_real_backward(tmp_path: Path) -> None:
     assert {"linear1.weight", "NativeLayerNormBackward0"} <= {bar["name"] for bar in found}
     assert round(found[0]["ts"] * 1000) == min(event.start_ns for event in trace.events)
     json.dumps(trace.to_chrome_trace(), allow_nan=False)
+
+
+def test_where_a_node_comes_from() -> None:
+    creation = Creation("torch.mul", SourceLine("net.py", 7, "f"), call=2)
+    graph = small_graph()
+    table = replace(graph.node_table, scopes={1: "a"}, creations={1: creation, 0: Creation()})
+    rows = [(node, 0, node, 1, ONE, ()) for node in (0, 1, 2)]
+    trace = trace_of(rows, graph=replace(graph, node_table=table))
+    args = {bar["args"]["node"]: bar["args"] for bar in bars(trace) if "node" in bar["args"]}
+    wanted = ("function", "file", "line", "module", "call")
+    assert [args[1].get(name) for name in wanted] == ["torch.mul", "net.py", 7, "a", 2]
+    assert not {*wanted} & ({*args[0]} | {*args[2]})

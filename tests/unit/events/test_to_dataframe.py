@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -11,9 +12,16 @@ import torch
 
 from inspect_autograd.errors import MissingDependencyError
 from inspect_autograd.events.records import TensorStats
+from inspect_autograd.graph.creation import Creation, SourceLine
 from inspect_autograd.graph.tensor_meta import TensorMeta
 from tests.conformance.plain_hooks import record_by_plain_hooks
-from tests.unit.events.trace_parts import backward_pass, full, nested_trace, trace_of
+from tests.unit.events.trace_parts import (
+    backward_pass,
+    full,
+    nested_trace,
+    small_graph,
+    trace_of,
+)
 
 COLUMNS = [
     "order",
@@ -23,6 +31,9 @@ COLUMNS = [
     "label",
     "parameter",
     "scope",
+    "function",
+    "file",
+    "line",
     "direction",
     "slot",
     "shape",
@@ -129,3 +140,16 @@ def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError, match="to_dataframe\\(\\) needs pandas") as caught:
         nested_trace().to_dataframe()
     assert "inspect-autograd[pandas]" in caught.value.remedy
+
+
+def test_where_a_node_comes_from() -> None:
+    graph = small_graph()
+    creation = Creation("torch.mul", SourceLine("net.py", 7, "f"))
+    table = replace(graph.node_table, creations={1: creation})
+    rows = [(node, 0, node, 1, (full(1.0),), ()) for node in (0, 1)]
+    frame = trace_of(rows, graph=replace(graph, node_table=table)).to_dataframe()
+    assert frame.function.tolist() == [None, "torch.mul"]
+    assert frame.file.tolist() == [None, "net.py"]
+    assert str(frame.line.dtype) == "Int64"
+    assert frame.line.isna().tolist() == [True, False]
+    assert frame.line[1] == 7
