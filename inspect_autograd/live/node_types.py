@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,18 @@ def is_node(value: Any) -> bool:
 
 
 def describe_type(node_type: type) -> NodeType:
-    """How to describe nodes of this type."""
+    """How to describe nodes of this type; found out once."""
+    known = _known.get(node_type)
+    if known is None:
+        known = _known[node_type] = _describe_type(node_type)
+    return known
+
+
+# Classes of users come and go, with those of their nodes.
+_known: weakref.WeakKeyDictionary[type, NodeType] = weakref.WeakKeyDictionary()
+
+
+def _describe_type(node_type: type) -> NodeType:
     name = node_type.__name__
     if name == "AccumulateGrad":
         return NodeType(name, "leaf")

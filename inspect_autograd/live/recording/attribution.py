@@ -3,159 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import CodeType
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...graph.creation import Creation, SourceLine
+from ...graph.records import Parameter
 from ...graph.tables import NodeTable
-from ..private_torch import LiveNode, sequence_nrs
-from .calls import ROW, CallSite, ModuleCall, Position
+from .call_chunks import CallChunk, Made
+from .calls import COMPILED_REGION, ROW, CallSite, ModuleCall
 from .function_names import qualified_name
+from .source_lines import SourceLines
 
-__all__ = ["Attribution", "CallChunk", "Made", "MadeNodes", "SourceLines"]
-
-
-class SourceLines:
-    """Turns positions in code objects into lines; each is looked up once."""
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[CodeType, int], SourceLine] = {}
-
-    def find(self, position: Position | None) -> SourceLine | None:
-        """The line of a position."""
-        if position is None:
-            return None
-        known = self._lines.get(position)
-        if known is None:
-            code, offset = position
-            known = SourceLine(code.co_filename, _line_at(code, offset), code.co_qualname)
-            self._lines[position] = known
-        return known
-
-    def find_all(self, positions: Iterable[Position]) -> tuple[SourceLine, ...]:
-        """The lines of several."""
-        return tuple(line for line in map(self.find, positions) if line is not None)
-
-
-def _line_at(code: CodeType, offset: int) -> int:
-    for start, end, line in code.co_lines():
-        if start <= offset < end and line is not None:
-            return line
-    return code.co_firstlineno
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What is known of a node that made others while it ran backward.
-
-    Attributes:
-        label: What to call it.
-        creation: How it came to be itself.
-        scope: Its module path.
-    """
-
-    label: str
-    creation: Creation | None
-    scope: str | None
-
-
-class MadeNodes:
-    """Which nodes a recorded backward pass made: sequence numbers by the node that ran then.
-
-    Attributes:
-        first: The next sequence number when the pass began.
-        ends: The next sequence number after each node ran, rising.
-        makers: Ids of these nodes.
-        find: Tells what is known of a node of that pass.
-    """
-
-    def __init__(self, first: int, made: Sequence[tuple[int, int]], find: Any) -> None:
-        self.first = first
-        self.ends = [number for number, _ in made]
-        self.makers = [maker for _, maker in made]
-        self.find = find
-
-    def maker_of(self, number: int) -> Made | None:
-        """The node that ran when a node was made; None if none of this pass did."""
-        if not self.ends or not self.first <= number < self.ends[-1]:
-            return None
-        made: Made = self.find(self.makers[bisect_right(self.ends, number)])
-        return made
-
-
-@dataclass(slots=True, eq=False)
-class CallChunk:
-    """What one thread called in one step.
-
-    Attributes:
-        thread: Name of the thread.
-        owner: Tells threads apart; identifiers of threads are used again.
-        step: Index of the step.
-        first_nr: The next sequence number when it began.
-        rows: See `calls.ROW`.
-        modules: The module calls.
-        made: What backward passes of this thread made.
-    """
-
-    thread: str
-    owner: int
-    step: int
-    first_nr: int
-    rows: list[Any]
-    modules: list[ModuleCall]
-    made: list[MadeNodes] = field(default_factory=list)
-    _starts: list[int] = field(default_factory=list)
-    _segments: list[tuple[int, int, int]] = field(default_factory=list)
-    _count: int = -1
-
-    def find_row(self, number: int) -> int | None:
-        """Where the row begins of the innermost call during which a number was given out."""
-        if self._count != len(self.rows):
-            self._count = len(self.rows)
-            self._segments = find_segments(self.rows)
-            self._starts = [segment[0] for segment in self._segments]
-        place = bisect_right(self._starts, number) - 1
-        if place >= 0 and number < self._segments[place][1]:
-            return self._segments[place][2]
-        return None
-
-    def find_module(self, number: int) -> ModuleCall | None:
-        """The innermost module call during which a number was given out."""
-        found = None
-        for call in self.modules:  # Inner calls begin after outer ones.
-            if call.first_nr <= number and (number < call.last_nr or call.last_nr < 0):
-                found = call
-        return found
-
-    def is_inside(self, number: int) -> bool:
-        """Whether a number was given out while this chunk was written, as far as is known."""
-        last = max((r for r in self.rows[1::ROW]), default=self.first_nr)
-        return self.first_nr <= number < last
-
-
-def find_segments(rows: Sequence[Any]) -> list[tuple[int, int, int]]:
-    """Ranges of sequence numbers that do not overlap, each with the place of its row.
-
-    Calls of custom Functions and recorded passes enclose others; an inner call ends, and so is
-    written, before the outer one. What it took of the outer one's range is its own.
-    """
-    segments: list[tuple[int, int, int]] = []
-    for place in range(0, len(rows), ROW):
-        begin, end = rows[place], rows[place + 1]
-        inner: list[tuple[int, int, int]] = []
-        while segments and segments[-1][1] > begin:
-            inner.append(segments.pop())
-        cursor = begin
-        for segment in reversed(inner):
-            if cursor < segment[0]:
-                segments.append((cursor, min(segment[0], end), place))
-            segments.append(segment)
-            cursor = max(cursor, segment[1])
-        if cursor < end:
-            segments.append((cursor, end, place))
-    return segments
+__all__ = ["Attribution", "attribute"]
 
 
 class Attribution:
@@ -165,16 +25,55 @@ class Attribution:
         chunks: All that was called in the steps that are kept.
         lines: Finds source lines.
         dropped: How many steps were dropped before these.
+        owners: Path of the module that owns a parameter, by the name of the parameter.
     """
 
-    def __init__(self, chunks: Sequence[CallChunk], lines: SourceLines, dropped: int) -> None:
+    def __init__(
+        self,
+        chunks: Sequence[CallChunk],
+        lines: SourceLines,
+        dropped: int,
+        owners: Mapping[str, str],
+    ) -> None:
         self._chunks = chunks
         self._lines = lines
         self._dropped = dropped
+        self._owners = owners
         self._known: dict[tuple[int, int], tuple[Creation, str | None]] = {}
         self._by_thread: dict[int, list[CallChunk]] = {}
         for chunk in chunks:  # Of one thread, with rising numbers.
             self._by_thread.setdefault(chunk.owner, []).append(chunk)
+
+    def compiled_notes(self) -> list[str]:
+        """What is to be said of compiled code: where it ran, and that it is opaque."""
+        return [
+            f"compiled code ran {count} time{'s' * (count > 1)} at "
+            f"{'an unknown line' if line is None else line}; what happens inside of it is not seen"
+            for line, count in self._find_compiled().items()
+        ]
+
+    def _find_compiled(self) -> dict[SourceLine | None, int]:
+        """Lines that ran compiled code, and how often."""
+        found: dict[SourceLine | None, int] = {}
+        for chunk in self._chunks:
+            for place, function in enumerate(chunk.rows[2::ROW]):
+                if function is COMPILED_REGION:
+                    line = self._lines.find(chunk.rows[place * ROW + 3][0])
+                    found[line] = found.get(line, 0) + 1
+        return found
+
+    def owner_of(self, parameter: Parameter) -> str | None:
+        """Path of the module that owns a leaf; None if no module does."""
+        return next((self._owners[n] for n in parameter.names if n in self._owners), None)
+
+    @property
+    def is_threaded(self) -> bool:
+        """Whether more than one thread was recorded."""
+        return len(self._by_thread) > 1
+
+    def is_ambiguous(self, number: int) -> bool:
+        """Whether several threads gave out a sequence number."""
+        return len(self.find_chunk(number)) > 1
 
     def describe(self, number: int, chunk: CallChunk | None) -> tuple[Creation, str | None]:
         """The creation, and the module path, of a node with this sequence number.
@@ -216,12 +115,25 @@ class Attribution:
         found = self.find_chunk(number)
         return self.describe(number, found[0] if len(found) == 1 else None)[0]
 
+    def choose(self, chunks: list[CallChunk], owner: int | None) -> list[CallChunk]:
+        """Those of several threads that may have made a node.
+
+        Args:
+            chunks: By its sequence number.
+            owner: Whose mark it has. Only the first thread made nodes without one.
+        """
+        if owner is None:
+            owner = next(iter(self._by_thread))
+        return [chunk for chunk in chunks if chunk.owner == owner] or chunks
+
     def _from_row(self, chunk: CallChunk, place: int) -> tuple[Creation, str | None]:
         key = id(chunk), place
         known = self._known.get(key)
         if known is None:
             _, _, function, site, module, _ = chunk.rows[place : place + ROW]
             creation = self._creation(site, module, chunk, function=_name_of(function))
+            if function is COMPILED_REGION:
+                creation = replace(creation, reason="what happens inside of it is not seen")
             known = self._known[key] = creation, None if module is None else module.path
         return known
 
@@ -288,30 +200,31 @@ def _made_by(
 def attribute(
     table: NodeTable,
     attribution: Attribution,
-    chunk_of: Mapping[int, CallChunk],
+    owners: Mapping[int, int],
 ) -> NodeTable:
     """The same nodes with creation and scope.
 
     Args:
         table: As described from the live nodes.
         attribution: Knows the calls.
-        chunk_of: By node id, the calls of the thread that made it, where several may be it.
+        owners: By node id, the thread that made it (`CallChunk.owner`), where several may be it.
     """
     creations: dict[int, Creation] = {}
     scopes: dict[int, str] = {}
     for id, number in enumerate(table.sequence_nrs):
         if number is None:
             parameter = table.parameters.get(id)
-            if parameter is not None and parameter.name is not None:
-                scopes[id] = parameter.name.rpartition(".")[0]
+            owner = None if parameter is None else attribution.owner_of(parameter)
+            if owner is not None:
+                scopes[id] = owner
             continue
-        chunk = chunk_of.get(id)
-        if chunk is None:
-            found = attribution.find_chunk(number)
-            chunk = found[0] if len(found) == 1 else None
-            if len(found) > 1:
-                creations[id] = Creation(reason="two threads were at work; either may have made it")
-                continue
+        found = attribution.find_chunk(number)
+        if len(found) > 1:
+            found = attribution.choose(found, owners.get(id))
+        if len(found) > 1:
+            creations[id] = Creation(reason="two threads were at work; either may have made it")
+            continue
+        chunk = found[0] if found else None
         creation, scope = attribution.describe(number, chunk)
         creations[id] = creation
         if scope is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from ..private_modes import next_sequence_nr
 
 __all__ = [
+    "COMPILED_REGION",
     "MODULE_CALL_CODES",
     "ROW",
     "CallSite",
@@ -36,6 +38,9 @@ ROW = 6
 CallSite; the ModuleCall that it was made in, or None; how many calls of custom Functions it was
 inside of."""
 
+COMPILED_REGION = "code compiled by torch.compile"
+"""What stands in a row in the place of a function, for a call of compiled code."""
+
 Position = tuple[CodeType, int]
 """A place in a program: code, and offset of the instruction (`frame.f_lasti`)."""
 
@@ -43,6 +48,7 @@ MODULE_CALL_CODES: set[CodeType] = set()
 """Code of the functions that stand in for `Module.__call__`: a frame of one is the border of the
 innermost module call, whose own site is known."""
 
+_keys = count()
 _known_files: dict[str, bool] = {}
 
 
@@ -99,6 +105,7 @@ class ThreadCalls:
     """What one recording saw in one thread, in the step that runs.
 
     Attributes:
+        key: Tells threads apart; identifiers of threads are used again.
         ident: Identifier of the thread.
         name: Name of the thread.
         rows: See `ROW`. In the order in which calls ended.
@@ -112,6 +119,7 @@ class ThreadCalls:
 
     def __init__(self, *, with_stack: bool) -> None:
         thread = threading.current_thread()
+        self.key = next(_keys)
         self.ident = threading.get_ident()
         self.name = thread.name
         self.rows: list[Any] = []

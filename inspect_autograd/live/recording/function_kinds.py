@@ -6,6 +6,8 @@ from enum import IntEnum
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType
 from typing import Any
 
+import torch
+
 __all__ = ["Kind", "kind_of"]
 
 
@@ -42,6 +44,9 @@ _PLAIN = frozenset(
     )
 )  # fmt: skip
 
+# What the engine makes while they run is seen from the nodes that run.
+_ENGINE = (torch.autograd.grad, torch.autograd.backward)
+
 _known: dict[Any, Kind] = {}
 MAX_KNOWN = 10_000
 """Functions of users may come without end; those of torch are some two thousand."""
@@ -67,6 +72,8 @@ def _classify(function: Any) -> Kind:
             return Kind.WRITES if name == "data" else Kind.PLAIN
         return Kind.NORMAL if name in _PROPERTIES else Kind.PLAIN
     name = getattr(function, "__name__", "")
+    if function in _ENGINE:
+        return Kind.PLAIN
     if name in _LEAVES:
         return Kind.LEAVES
     if name in _PLAIN or name.endswith("_like") or name.startswith("new_"):

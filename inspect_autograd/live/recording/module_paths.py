@@ -13,6 +13,9 @@ from .calls import ModuleCall
 
 __all__ = ["ModulePaths", "check_models"]
 
+COMPILED_INNER = "_orig_mod"
+"""Name of the module inside the one that `torch.compile` gives (2.0 and newer)."""
+
 
 def check_models(models: Sequence[Any]) -> dict[str, torch.nn.Module]:
     """The models that `record` was given, by the prefix of their paths.
@@ -25,15 +28,15 @@ def check_models(models: Sequence[Any]) -> dict[str, torch.nn.Module]:
     Raises:
         ArgumentTypeError: Something else is among them.
     """
-    named: dict[str, Any] = {}
+    named: dict[Any, Any] = {}
     for model in models:
         if isinstance(model, Mapping):
             named.update(model)
         else:
             prefix = "" if len(models) == 1 else _free_name(type(model).__name__, named)
             named[prefix] = model
-    for prefix, model in named.items():
-        if not isinstance(prefix, str) or not isinstance(model, torch.nn.Module):
+    for name, model in named.items():
+        if not (isinstance(name, str) and isinstance(model, torch.nn.Module)):
             raise ArgumentTypeError(
                 f"models holds {model!r:.80} of type {type(model).__name__}; expected a "
                 "torch.nn.Module, or a dict of names to modules",
@@ -69,6 +72,11 @@ class ModulePaths:
         known = self._paths.get(id(module))
         if known is not None and known[0]() is module:
             return known[1]
+        # What torch.compile makes of a module goes by the path of that.
+        compiled = self._paths.get(id(module._modules.get(COMPILED_INNER)))
+        if compiled is not None and compiled[0]() is not None:
+            self._add(compiled[1], module)
+            return compiled[1]
         if parent is None:
             prefix = _free_name(type(module).__name__, self._roots)
             self._add_root(prefix, module)

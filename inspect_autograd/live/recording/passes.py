@@ -13,7 +13,9 @@ from ...events.trace import Trace, TraceData
 from ..engine_calls import EngineCall
 from ..parameters import TensorNames
 from ..tracing.tracer import Tracer
-from .attribution import Attribution, CallChunk, Made, MadeNodes, attribute
+from .attribution import Attribution, attribute
+from .call_chunks import CallChunk, Made, MadeNodes
+from .thread_marks import find_owners
 
 __all__ = ["PassRecorder", "RecordedPass"]
 
@@ -28,12 +30,14 @@ class RecordedPass:
         tracer: Traces it.
         token: What the tracer's watch returned for it.
         trace: What comes of it.
-        call: How the engine was called.
+        source: Makes its data.
+        creates_graph: Whether the pass itself is recorded.
     """
 
     tracer: Tracer
     token: object
     trace: Trace
+    source: _TraceSource
     creates_graph: bool
 
 
@@ -76,7 +80,7 @@ class PassRecorder:
         trace = Trace(source=source)
         source.trace = weakref.ref(trace)
         token = tracer.watch.begin(call)
-        return RecordedPass(tracer, token, trace, call.create_graph)
+        return RecordedPass(tracer, token, trace, source, call.create_graph)
 
     def end(
         self,
@@ -89,6 +93,7 @@ class PassRecorder:
         tracer = recorded.tracer
         try:
             tracer.watch.end(recorded.token, error, results)
+            recorded.source.find_threads()
         finally:
             tracer.close(error)
         if recorded.creates_graph and chunk is not None:
@@ -122,11 +127,18 @@ class _TraceSource:
         self._tracer = tracer
         self._attribution = attribution
         self.trace: weakref.ref[Trace] | None = None
+        self._owners: dict[int, int] = {}
+
+    def find_threads(self) -> None:
+        """Find out which threads made the nodes, as long as these are there."""
+        if self._attribution.is_threaded:
+            ids, is_ambiguous = self._tracer.live_nodes, self._attribution.is_ambiguous
+            self._owners = find_owners(ids, is_ambiguous)
 
     def __call__(self) -> TraceData:
         data = self._tracer.assemble()
         graph = data.graph
-        table = attribute(graph.node_table, self._attribution, {})
+        table = attribute(graph.node_table, self._attribution, self._owners)
         data = replace(data, graph=replace(graph, node_table=table, scopes="recorded"))
         trace = None if self.trace is None else self.trace()
         if trace is not None and data.outcome.status != "running":

@@ -155,7 +155,7 @@ def _apply_function(cls: Any, *args: Any, **kwargs: Any) -> Any:
 def _start_thread(thread: threading.Thread) -> None:
     """Stands in for `threading.Thread.start`."""
     watchers = _here.watchers
-    if watchers:
+    if watchers and not thread.name.startswith(_OUR_THREADS):
         enters = [watcher.follow_into_thread() for watcher in watchers]
         run = thread.run
 
@@ -173,6 +173,8 @@ def _start_thread(thread: threading.Thread) -> None:
 
 
 def _enter_compiled() -> None:
+    # The compiler would compile what stands in for torch's own functions into the program.
+    _restore_for_compiler(1)
     for watcher in _here.watchers:
         watcher.suspend()
 
@@ -181,8 +183,22 @@ def _leave_compiled() -> None:
     frame = sys._getframe(1)
     for watcher in reversed(_here.watchers):
         watcher.resume(frame)
+    _restore_for_compiler(-1)
 
 
+def _restore_for_compiler(change: int) -> None:
+    """While any thread is inside compiled code, calls of modules are not seen in the others."""
+    global _compiled  # noqa: PLW0603
+    with _lock:
+        _compiled += change
+        for stand_in in (_module_call, _apply):
+            if _compiled and _users:
+                stand_in.put_back()
+            elif _users:
+                stand_in.put()
+
+
+_OUR_THREADS = "inspect_autograd"
 _apply_owner = function_base()
 _module_call = _StandIn(torch.nn.Module, "__call__", _call_module, plain=torch.nn.Module.__call__)
 _thread_start = _StandIn(threading.Thread, "start", _start_thread, plain=threading.Thread.start)
@@ -193,6 +209,7 @@ _regions = CompiledRegions(_enter_compiled, _leave_compiled)
 
 _lock = threading.RLock()
 _users = 0
+_compiled = 0
 
 
 def put() -> None:

@@ -20,7 +20,7 @@ from ..private_torch import LiveNode, current_graph_task, not_compiled, unobserv
 from ..tracing.environment import describe_environment
 from . import patches
 from .arguments import check_limit, check_stats, name_pairs
-from .attribution import Attribution, SourceLines
+from .attribution import Attribution
 from .calls import ThreadCalls
 from .effects import Effects
 from .failures import Failures
@@ -28,6 +28,7 @@ from .forks import unwatch_forks, watch_forks
 from .module_paths import ModulePaths, check_models
 from .optimizers import unwatch_optimizers, watch_optimizers
 from .passes import PassRecorder, RecordedPass, Stats
+from .source_lines import SourceLines
 from .steps import StepBook, StepPlan
 from .thread_watch import ThreadWatch
 from .timeline import to_module_spans
@@ -99,6 +100,7 @@ class Recorder:
     Attributes:
         paths: Knows the paths of modules.
         effects: Notes cuts and writes; None where these are not wanted.
+        is_threaded: Whether more than one thread was recorded.
         is_open: Whether what happens is noted: the block runs, in a step that is recorded.
     """
 
@@ -120,6 +122,7 @@ class Recorder:
         self._params = params
         self.paths = ModulePaths(self._models)
         self._names: TensorNames = TensorNames(())
+        self._owners: dict[str, str] = {}
         self._names_version = -1
         self._with_stack = stack
         self._stats: Stats = stats
@@ -130,7 +133,7 @@ class Recorder:
         self._plan = plan
         self._begin_ns = time.perf_counter_ns()
         self.effects = Effects(begin_ns=self._begin_ns) if effects else None
-        self.is_open = self._is_inside = False
+        self.is_open = self._is_inside = self.is_threaded = False
         self._steps: StepBook | None = None
         self._watch: ThreadWatch | None = None
         self._engine_threads: dict[int, ThreadCalls] = {}
@@ -218,6 +221,7 @@ class Recorder:
         calls = ThreadCalls(with_stack=self._with_stack)
         with self._lock:
             self.steps.add_thread(calls)
+            self.is_threaded = self.steps.thread_count > 1
         return calls
 
     def leave_in_child(self) -> None:
@@ -262,8 +266,9 @@ class Recorder:
         if self._names_version != self.paths.version:
             self._names_version = self.paths.version
             with unobserved():
-                pairs = [*self.paths.named_tensors(), *name_pairs(self._params)]
-                self._names = TensorNames(pairs)
+                pairs = list(self.paths.named_tensors())
+                self._owners = {name: name.rpartition(".")[0] for name, _ in pairs}
+                self._names = TensorNames([*pairs, *name_pairs(self._params)])
         return self._names
 
     # -- steps ---------------------------------------------------------------------------------
@@ -387,12 +392,12 @@ class Recorder:
             mutations=() if effects is None else effects.mutations(names),
             modules=to_module_spans(steps.chunks(), self._lines, self._begin_ns),
             stats_level=self._stats,
-            notes=self._failures.to_notes(),
+            notes=(*self._failures.to_notes(), *self._attribution().compiled_notes()),
             environment=describe_environment(),
         )
 
     def _attribution(self) -> Attribution:
-        return Attribution(self.steps.chunks(), self._lines, self.steps.dropped)
+        return Attribution(self.steps.chunks(), self._lines, self.steps.dropped, self._owners)
 
     def _creation_of(self, node: LiveNode) -> Any:
         """What is known of the creation of a live node; None if it is no node."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ...events.recording import Step
 from ...events.trace import Trace
-from .attribution import CallChunk
+from .call_chunks import CallChunk
 from .calls import ThreadCalls
 
 __all__ = ["StepBook", "StepNotes", "StepPlan"]
@@ -61,6 +61,7 @@ class StepBook:
         plan: Which steps to record; None for all.
 
     Attributes:
+        thread_count: How many threads were recorded so far.
         kept: The steps that are kept, oldest first; the last one may run.
         current: The step that runs.
         is_recorded: Whether that one is.
@@ -71,6 +72,7 @@ class StepBook:
         self._plan = plan
         self._count = 0
         self._threads: list[ThreadCalls] = []
+        self.thread_count = 0
         self.is_recorded = True
         self.start(early=True)
 
@@ -86,6 +88,7 @@ class StepBook:
     def add_thread(self, calls: ThreadCalls) -> None:
         """Another thread is recorded from now on."""
         self._threads.append(calls)
+        self.thread_count += 1
         self._add_chunk(self.current, calls)
 
     def drop_thread(self, calls: ThreadCalls) -> None:
@@ -149,7 +152,7 @@ class StepBook:
     def _add_chunk(self, step: StepNotes, calls: ThreadCalls) -> None:
         step.chunks[calls] = CallChunk(
             thread=calls.name,
-            owner=id(calls),
+            owner=calls.key,
             step=step.index,
             first_nr=calls.first_nr,
             rows=calls.rows,

@@ -12,16 +12,14 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ..private_modes import is_mode_on, next_sequence_nr, push_mode, remove_mode
-from .calls import ModuleCall, ThreadCalls
+from .calls import COMPILED_REGION, ModuleCall, ThreadCalls
 from .effects import Effects
 from .function_kinds import Kind, kind_of
 from .module_paths import ModulePaths
 from .patches import add_watcher, remove_watcher
+from .thread_marks import mark
 
-__all__ = ["COMPILED_REGION", "Host", "ThreadWatch"]
-
-COMPILED_REGION = "code compiled by torch.compile"
-"""What stands in a row in the place of a function, for a call of compiled code."""
+__all__ = ["Host", "ThreadWatch"]
 
 _ident = threading.get_ident
 
@@ -33,11 +31,16 @@ class Host(Protocol):
         paths: Knows the paths of modules.
         effects: Notes cuts and writes; None where these are not wanted.
         is_open: Whether the recording goes on.
+        is_threaded: Whether more than one thread is recorded.
     """
 
     paths: ModulePaths
     effects: Effects | None
     is_open: bool
+    is_threaded: bool
+
+    def optimizer_stepped(self) -> None:
+        """An optimizer has done a step in the current thread."""
 
     def new_calls(self) -> ThreadCalls:
         """Rows for the current thread."""
@@ -177,6 +180,8 @@ class ThreadWatch(TorchFunctionMode):
             if calls.ident != _ident():
                 calls = host.calls_of_thread()
             calls.note(before, after, func, sys._getframe(1))
+            if host.is_threaded:
+                mark(result, args, (calls.key, before, after))
         if effects is not None:
             effects.finish(self, kind, func, args, kwargs, result, token, sys._getframe(1))
         return result
@@ -224,6 +229,8 @@ class ThreadWatch(TorchFunctionMode):
         before, after = token[0], next_sequence_nr()
         if after != before:
             self.calls.note(before, after, cls, frame)
+            if self.host.is_threaded:
+                mark(result, args, (self.calls.key, before, after))
         if self.host.effects is not None:
             self.host.effects.leave_function(self, token[1], cls, args, result, frame)
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable
 
 from ...events.timeline import ModuleSpan
-from .attribution import CallChunk, SourceLines
+from .call_chunks import CallChunk
 from .calls import ModuleCall
+from .source_lines import SourceLines
 
 __all__ = ["to_module_spans"]
 

@@ -12,7 +12,6 @@ from math import isfinite, isnan
 import torch
 
 from ...events.columns import NUMBERS, StatsColumn
-from ...events.records import StatsLevel
 from ...events.table import NO_GRADIENT
 from ...graph.tensor_meta import TensorMeta
 from ..private_torch import (
@@ -23,7 +22,15 @@ from ..private_torch import (
     version_of,
 )
 from ..tensor_meta import TensorMetaCache
-from .reductions import SMALL, Numbers, UnreducedError, reduce_small, reduce_strided, reduce_tensor
+from .reductions import (
+    SMALL,
+    Level,
+    Numbers,
+    UnreducedError,
+    reduce_small,
+    reduce_strided,
+    reduce_tensor,
+)
 
 __all__ = ["GradientStats"]
 
@@ -53,13 +60,13 @@ class GradientStats:
         nonfinite: Positions of those that are known not to be finite.
     """
 
-    def __init__(self, level: StatsLevel, metas: TensorMetaCache, *, defer: bool = False) -> None:
+    def __init__(self, level: Level, metas: TensorMetaCache, *, defer: bool = False) -> None:
         self._all_metas: list[TensorMeta] = []
         self._numbers: list[float | int | None] = []
         self._notes: dict[int, str] = {}
         self.stats = StatsColumn(self._all_metas, self._numbers, self._notes)
         self.nonfinite: set[int] = set()
-        self._level: StatsLevel = level
+        self._level: Level = level
         self._metas = metas
         # A tensor keeps its Python object, and so its id, while torch holds it; the reference
         # tells whether it is still the same one, the version whether it was written to since.

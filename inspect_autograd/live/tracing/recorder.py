@@ -18,7 +18,15 @@ import torch
 
 from ...events.table import NO_GRADIENT
 from ..nonfinite.examine import examine
-from ..private_torch import LiveNode, current_graph_task, current_node, next_sequence_nr, unobserved
+from ..private_modes import functions_unobserved
+from ..private_torch import (
+    LiveNode,
+    are_modes_active,
+    current_graph_task,
+    current_node,
+    next_sequence_nr,
+    unobserved,
+)
 from .gradient_stats import GradientStats
 from .passes import PassBook
 
@@ -222,6 +230,15 @@ class Recorder:
         self.failures[text] = self.failures.get(text, 0) + 1
 
     def _measure(
+        self, task: int, id: int, returned: Sequence[Any], received: Sequence[Any]
+    ) -> tuple[Sequence[int], Sequence[int]]:
+        if self._stats is not None and are_modes_active():
+            # Once here, since a function mode would be called for every reduction.
+            with functions_unobserved():
+                return self._measure_unobserved(task, id, returned, received)
+        return self._measure_unobserved(task, id, returned, received)
+
+    def _measure_unobserved(
         self, task: int, id: int, returned: Sequence[Any], received: Sequence[Any]
     ) -> tuple[Sequence[int], Sequence[int]]:
         stats = self._stats

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from ...events.records import StatsLevel
 from ..private_torch import has_dispatch
 
-__all__ = ["SMALL", "Numbers", "UnreducedError", "reduce_small", "reduce_strided", "reduce_tensor"]
+__all__ = [
+    "SMALL",
+    "Level",
+    "Numbers",
+    "UnreducedError",
+    "reduce_small",
+    "reduce_strided",
+    "reduce_tensor",
+]
 
 SMALL = 32
 """Up to so many elements Python computes faster than torch can be called."""
@@ -28,6 +36,9 @@ _NARROW = (torch.float16, torch.bfloat16)
 """Types whose squares overflow early, so their norms are taken in float32."""
 
 
+Level = StatsLevel | Literal["norm"]
+"""`norm` is for parameters, of which nothing else is wanted."""
+
 Numbers = list[Any]
 """The `NUMBERS` numbers of a TensorStats in their order, None for what was not asked for; plain
 numbers, or tensors of no dimension that hold them on a device."""
@@ -39,12 +50,12 @@ class UnreducedError(Exception):
     """A tensor that cannot be reduced; the message says why."""
 
 
-def reduce_small(values: list[float], level: StatsLevel) -> Numbers:
+def reduce_small(values: list[float], level: Level) -> Numbers:
     """The numbers of a few real values.
 
     Args:
         values: At least one.
-        level: `basic` or `full`.
+        level: `norm`, `basic` or `full`.
     """
     l2 = math.hypot(*values)
     low, high = min(values), max(values)
@@ -55,19 +66,19 @@ def reduce_small(values: list[float], level: StatsLevel) -> Numbers:
         if nan_count:
             # hypot prefers Inf, min and max take what comes first.
             l2 = low = high = math.nan
-    if level == "basic":
+    if level != "full":
         return [l2, low, high, *_NO_COUNTS]
     total = sum(values) if nan_count or inf_count else math.fsum(values)
     mean = total / len(values)
     return [l2, low, high, mean, values.count(0.0), nan_count, inf_count]
 
 
-def reduce_tensor(tensor: torch.Tensor, level: StatsLevel) -> tuple[Numbers, str]:
+def reduce_tensor(tensor: torch.Tensor, level: Level) -> tuple[Numbers, str]:
     """The numbers of any tensor, as tensors of no dimension on its device, and a note on them.
 
     Args:
         tensor: Without a graph.
-        level: `basic` or `full`.
+        level: `norm`, `basic` or `full`.
 
     Raises:
         UnreducedError: It cannot be reduced.
@@ -75,19 +86,21 @@ def reduce_tensor(tensor: torch.Tensor, level: StatsLevel) -> tuple[Numbers, str
     """
     tensor, note = _dense(tensor)
     if tensor.numel() == 0:
-        zero = None if level == "basic" else 0
+        zero = 0 if level == "full" else None
         return [0.0, None, None, None, zero, zero, zero], note or "it has no elements"
     return reduce_strided(tensor, level), note
 
 
-def reduce_strided(tensor: torch.Tensor, level: StatsLevel) -> Numbers:
+def reduce_strided(tensor: torch.Tensor, level: Level) -> Numbers:
     """The same for a strided tensor that has elements and is not nested."""
     tensor, times = _without_repetition(tensor)
     parts = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
     l2 = _norm(parts)
-    low, high = _min_and_max(parts)
     if times != 1:
         l2 = l2 * math.sqrt(times)
+    if level == "norm":
+        return [l2, None, None, *_NO_COUNTS]
+    low, high = _min_and_max(parts)
     if level == "basic":
         return [l2, low, high, *_NO_COUNTS]
     wide = torch.float32 if tensor.dtype in _NARROW else None
@@ -108,7 +121,7 @@ def _norm(tensor: torch.Tensor) -> torch.Tensor:
     """
     norm: Callable[..., torch.Tensor] = torch.linalg.vector_norm
     wide = torch.float32 if tensor.dtype in _NARROW else None
-    if tensor.numel() < 2 * _ROW:
+    if tensor.numel() <= _LONG_ROW:
         return norm(tensor, dtype=wide)
     strides = tensor.stride()
     dim = strides.index(1) if 1 in strides else -1

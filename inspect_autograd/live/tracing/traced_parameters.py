@@ -38,7 +38,7 @@ class ParameterBook:
     def __init__(self, names: TensorNames, metas: TensorMetaCache, *, with_norms: bool) -> None:
         self._names = names
         self._metas = metas
-        self._stats = GradientStats("basic", metas) if with_norms else None
+        self._stats = GradientStats("norm", metas) if with_norms else None
         self._entries: list[_Entry] = []
         self._by_names: dict[tuple[str, ...], _Entry] = {}
         for found, tensor in names.items():

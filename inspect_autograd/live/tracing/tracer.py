@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,7 @@ from ...events.trace import KeptTensors, Trace, TraceData
 from ...graph.records import Node, Root
 from ..engine_calls import unwatch, watch
 from ..parameters import collect_names
-from ..private_torch import not_compiled, unobserved
+from ..private_torch import LiveNode, not_compiled, unobserved
 from ..roots import find_roots
 from ..saved import SavedTensorReader
 from ..tensor_meta import TensorMetaCache
@@ -226,6 +226,11 @@ class Tracer:
                 note = f"the log is not complete: {error.strerror or error}"
                 return replace(data, notes=(*data.notes, note))
         return data
+
+    @property
+    def live_nodes(self) -> Mapping[LiveNode, int]:
+        """The nodes with their ids, roots first; none once it was closed."""
+        return self._graph.ids
 
     def close(self, error: BaseException | None) -> None:
         """Let go of the engine, the hooks, the graph and the user's tensors.
