@@ -19,11 +19,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Creation",
+    "Cut",
     "Edge",
     "Event",
     "Graph",
     "InspectAutogradError",
+    "Mutation",
     "Node",
+    "Recording",
     "SavedMemory",
     "SavedTensor",
     "SourceLine",
@@ -37,6 +40,7 @@ __all__ = [
     "edits",
     "load",
     "make_dot",
+    "record",
     "saved_memory",
     "trace",
 ]
@@ -45,11 +49,14 @@ __all__ = [
 # pay for importing torch.
 _MODULE_OF_NAME = {
     "Creation": ".graph.creation",
+    "Cut": ".events.effects",
     "Edge": ".graph.records",
     "Event": ".events.records",
     "Graph": ".graph.graph",
     "InspectAutogradError": ".errors",
+    "Mutation": ".events.effects",
     "Node": ".graph.records",
+    "Recording": ".events.recording",
     "SavedMemory": ".graph.saved_memory",
     "SavedTensor": ".graph.records",
     "SourceLine": ".graph.creation",
@@ -72,7 +79,9 @@ _NAMES_OF_MODULES = {"edits"}
 
 if TYPE_CHECKING:
     from .errors import InspectAutogradError
+    from .events.effects import Cut, Mutation
     from .events.file import load
+    from .events.recording import Recording
     from .events.records import Event, TensorStats
     from .events.trace import Trace
     from .graph.creation import Creation, SourceLine

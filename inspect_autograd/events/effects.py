@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,19 @@ CutReason = Literal[
     "custom Function",
     "unknown",
 ]
+
+MANNERS: Mapping[CutReason, str] = {
+    "no_grad": " under no_grad",
+    "inference_mode": " under inference_mode",
+    "not differentiable": " (not differentiable)",
+    "Python value": " (a Python value)",
+    "copy": " (a copy)",
+    "checkpoint": " (a reentrant checkpoint)",
+    "custom Function": " (a custom Function)",
+}
+"""How a cut came about, where the name of the function does not say it."""
+SHOWN = 3
+"""Names in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,33 @@ class Cut:
     reaches_loss: bool | None
     step: int
 
+    def __str__(self) -> str:
+        what = self.function + MANNERS.get(self.reason, "")
+        times = f", ×{self.count}" if self.count > 1 else ""
+        return f"{what}{_place(self.source, self.scope)}{times}: {self._consequence()}"
+
+    def _consequence(self) -> str:
+        count = len(self.lost)
+        plural = "" if count == 1 else "s"
+        if count and self.reaches_loss is None:
+            return (
+                f"{count} parameter{plural} got no gradient, maybe because of this, since the "
+                f"value left PyTorch: {_first(self.lost)}"
+            )
+        if count:
+            their = "its" if count == 1 else "their"
+            return f"{count} parameter{plural} lost {their} path to the loss: {_first(self.lost)}"
+        if not self.parameters:
+            return "no parameter was behind it"
+        if self.reaches_loss is False:
+            return "no parameter lost anything, since no loss was computed from the result"
+        count = len(self.parameters)
+        return (
+            "the one parameter behind it was reached in another way"
+            if count == 1
+            else f"all {count} parameters behind it were reached in another way"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
@@ -91,3 +132,21 @@ class Mutation:
     thread: str
     time_ns: int
     view_of: str = ""
+
+    def __str__(self) -> str:
+        name = self.tensor or (f"a view of {self.view_of}" if self.view_of else "a tensor")
+        versions = ""
+        if self.version_before is not None and self.version_after is not None:
+            versions = f", version {self.version_before} → {self.version_after}"
+        place = _place(self.source, self.scope)
+        return f"{self.function}{place}: wrote {name} {self.meta}{versions}"
+
+
+def _place(source: SourceLine | None, scope: str | None) -> str:
+    """` at model.py:12 in encoder`, as far as it is known."""
+    line = "" if source is None else f" at {source.short}"
+    return line + ("" if scope is None else f" in {scope or 'the outermost module'}")
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

@@ -22,6 +22,9 @@ from ..graph.json_file import (
 )
 from .codec import decode_trace, encode_trace
 from .log_lines import LOG_FORMAT, LOG_SCHEMA_VERSION, read_log
+from .recording import Recording
+from .recording_file import FORMAT as RECORDING_FORMAT
+from .recording_file import decode_recording_file
 from .to_chrome_trace import to_chrome_trace
 from .trace import Trace
 
@@ -54,33 +57,40 @@ def save(trace: Trace, path: str | os.PathLike[str]) -> Path:
     return write_json(target, header | encode_trace(trace.data), allow_nan=False)
 
 
+Saved = Graph | Trace | Recording
+"""What `load` gives."""
+
+
 @overload
-def load(path: str | os.PathLike[str]) -> Graph | Trace: ...
+def load(path: str | os.PathLike[str]) -> Saved: ...
 @overload
 def load(path: str | os.PathLike[str], kind: type[Graph]) -> Graph: ...
 @overload
 def load(path: str | os.PathLike[str], kind: type[Trace]) -> Trace: ...
+@overload
+def load(path: str | os.PathLike[str], kind: type[Recording]) -> Recording: ...
 def load(
-    path: str | os.PathLike[str], kind: type[Graph] | type[Trace] | None = None
-) -> Graph | Trace:
-    """Read what `Graph.save` or `Trace.save` wrote, or the log of a trace. Needs no torch.
+    path: str | os.PathLike[str],
+    kind: type[Graph] | type[Trace] | type[Recording] | None = None,
+) -> Saved:
+    """Read what `Graph.save`, `Trace.save` or `Recording.save` wrote, or the log of a trace.
 
-    The content tells what it is, not the suffix. A log that ends too early, as its process was
-    killed, gives the trace as far as it goes.
+    Needs no torch. The content tells what it is, not the suffix. A log that ends too early, as its
+    process was killed, gives the trace as far as it goes.
 
     Args:
         path: The file.
-        kind: `Graph` or `Trace`, where only that will do: then anything else is refused, and a
-            type checker knows what comes back.
+        kind: `Graph`, `Trace` or `Recording`, where only that will do: then anything else is
+            refused, and a type checker knows what comes back.
 
     Raises:
         FileFormatError: The file is not one of ours, damaged, of an unknown schema version, or
             not of the kind asked for.
         ArgumentError: There is no such file, or it cannot be read.
     """
-    if kind not in (None, Graph, Trace):
+    if kind not in (None, Graph, Trace, Recording):
         raise ArgumentTypeError(
-            f"kind is {kind!r}; expected Graph or Trace",
+            f"kind is {kind!r}; expected Graph, Trace or Recording",
             remedy="Leave it out, or write inspect_autograd.load(path, inspect_autograd.Trace).",
         )
     target = to_path(path)
@@ -93,7 +103,7 @@ def load(
     )
 
 
-def _read(path: Path) -> Graph | Trace:
+def _read(path: Path) -> Saved:
     data = read_bytes(path)
     header = _log_header(data)
     if header is not None:
@@ -106,14 +116,16 @@ def _read(path: Path) -> Graph | Trace:
         return Trace(
             decode_file(path, value, decode_trace, kind="trace", schema_version=SCHEMA_VERSION)
         )
+    if format == RECORDING_FORMAT:
+        return decode_recording_file(path, value)
     if isinstance(value, dict) and "traceEvents" in value:
         raise FileFormatError(
             f"{str(path)!r} is a timeline in Chrome's trace event format, which cannot be "
             "read back",
-            remedy="Look at it in https://ui.perfetto.dev. To read a trace back, save it with the "
-            "suffix .json alone.",
+            remedy="Look at it in https://ui.perfetto.dev. To read a trace or a recording "
+            "back, save it with the suffix .json alone.",
         )
-    raise foreign_file(path, "a graph or trace")
+    raise foreign_file(path, "a graph, trace or recording")
 
 
 def _log_header(data: bytes) -> dict[str, Any] | None:

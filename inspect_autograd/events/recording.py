@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..graph.saved_memory import SavedMemory
+    from .module_rows import ModuleRow
 
 __all__ = ["Recording", "RecordingData", "Step"]
 
@@ -163,6 +164,17 @@ class Recording:
         """What is known of the creation of a live node (`tensor.grad_fn`), in this process."""
         return None if self._creation_source is None else self._creation_source(node)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal data, where one NaN is equal to another; kept tensors are not compared."""
+        from .recording_codec import comparable
+
+        if not isinstance(other, Recording):
+            return False
+        ours, theirs = self.data, other.data
+        return ours is theirs or comparable(ours) == comparable(theirs)
+
+    __hash__ = None  # type: ignore[assignment]
+
     # -- queries -------------------------------------------------------------------------------
 
     def saved_memory(
@@ -196,10 +208,33 @@ class Recording:
 
         return find_timeline(self)
 
+    def module_rows(self) -> tuple[ModuleRow, ...]:
+        """What each module cost: time, nodes, saved memory, gradients; the slowest first."""
+        from .module_rows import find_module_rows
+
+        return find_module_rows(self.data)
+
+    def table(self, *, max_lines: int = 60) -> str:
+        """The rows of `module_rows` as an aligned text table.
+
+        Other tables are those of the parts: `traces[0].table()` shows what ran node by node, and
+        `saved_memory(by="line")` who keeps how much memory.
+
+        Args:
+            max_lines: Longest text; what is left out is said.
+        """
+        from ..render.module_table import render_module_table
+
+        return render_module_table(self, max_lines=max_lines)
+
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the recording as JSON, which `inspect_autograd.load` reads back without torch."""
+        """Write the recording to a file; the suffix chooses what.
+
+        `.json` is the whole recording, which `inspect_autograd.load` reads back without torch.
+        `.chrome.json` is the timeline, for https://ui.perfetto.dev.
+        """
         from .recording_file import save_recording
 
         return save_recording(self, path)
@@ -211,10 +246,13 @@ class Recording:
 
     def __repr__(self) -> str:
         data = self.data
-        return (
-            f"<Recording of {len(data.steps)} steps: {len(data.traces)} backward passes, "
-            f"{len(data.mutations)} writes, {len(data.cuts)} cuts>"
+        counts = (
+            (len(data.traces), "backward pass", "backward passes"),
+            (len(data.mutations), "write", "writes"),
+            (len(data.cuts), "cut", "cuts"),
         )
+        parts = ", ".join(f"{n} {one if n == 1 else many}" for n, one, many in counts)
+        return f"<Recording of {len(data.steps)} step{'s' * (len(data.steps) != 1)}: {parts}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """The text that IPython shows."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..graph.creation import SourceLine
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from .recording import Recording
 
 __all__ = ["ModuleSpan", "Timeline", "TimelineEntry", "find_timeline"]
+
+STEPS = 0
+"""`tid` of the track of the steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class TimelineEntry:
         depth: How far to indent.
         thread: Name of the thread.
         start_ns: From the start of the recording.
-        duration_ns: 0 for a write.
+        duration_ns: 0 for a write, and for a pass of which no events were recorded.
         source: The user's line.
         detail: What else there is to say.
     """
@@ -73,15 +77,22 @@ class Timeline:
     entries: tuple[TimelineEntry, ...]
 
     def to_chrome_trace(self) -> dict[str, Any]:
-        """The timeline in Chrome's trace event format, which https://ui.perfetto.dev shows."""
-        threads = {entry.thread: None for entry in self.entries}
-        numbers = {thread: number for number, thread in enumerate(threads)}
+        """The timeline in Chrome's trace event format, which https://ui.perfetto.dev shows.
+
+        Steps have a track of their own above those of the threads: a step may end while a module
+        still runs, and bars of one track must not overlap.
+        """
+        threads = {entry.thread: None for entry in self.entries if entry.kind != "step"}
+        numbers = {thread: number for number, thread in enumerate(threads, start=1)}
+        tracks = [(STEPS, "steps"), *((number, thread) for thread, number in numbers.items())]
         names = [
-            {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": thread}}
-            for thread, number in numbers.items()
+            {"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": _valid(name)}}
+            for tid, name in tracks
         ]
+        # What encloses comes first, also where both begin at once.
+        entries = sorted(self.entries, key=lambda entry: (entry.start_ns, -entry.duration_ns))
         return {
-            "traceEvents": names + [_to_bar(entry, numbers) for entry in self.entries],
+            "traceEvents": names + [_to_bar(entry, numbers) for entry in entries],
             "displayTimeUnit": "ms",
             "otherData": {"made_by": "inspect_autograd"},
         }
@@ -97,19 +108,24 @@ class Timeline:
 
 
 def _to_bar(entry: TimelineEntry, threads: dict[str, int]) -> dict[str, Any]:
-    args = {"step": entry.step, "detail": entry.detail}
+    args = {"step": entry.step, "detail": _valid(entry.detail)}
     if entry.source is not None:
-        args["source"] = str(entry.source)
+        args["source"] = _valid(str(entry.source))
     bar = {
         "ph": "X" if entry.duration_ns else "i",
-        "name": entry.name,
+        "name": _valid(entry.name),
         "cat": entry.kind,
         "pid": 1,
-        "tid": threads[entry.thread],
+        "tid": STEPS if entry.kind == "step" else threads[entry.thread],
         "ts": entry.start_ns / 1000,
         "args": args,
     }
     return bar | ({"dur": entry.duration_ns / 1000} if entry.duration_ns else {"s": "t"})
+
+
+def _valid(name: str) -> str:
+    """The name without lone surrogates, which no viewer accepts."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def find_timeline(recording: Recording) -> Timeline:
@@ -145,8 +161,23 @@ def find_timeline(recording: Recording) -> Timeline:
         )
         for write in data.mutations
     ]
-    entries.sort(key=lambda entry: (entry.start_ns, entry.depth))
-    return Timeline(tuple(entries))
+    entries.sort(key=lambda e: (e.start_ns, e.kind != "step", -e.duration_ns))
+    return Timeline(tuple(_nest(entries)))
+
+
+def _nest(entries: Iterable[TimelineEntry]) -> Iterator[TimelineEntry]:
+    """The entries with their depth: in how many bars of its thread each one is, and in its step."""
+    ends: dict[str, list[int]] = {}
+    for entry in entries:
+        if entry.kind == "step":
+            yield entry
+            continue
+        inside = ends.setdefault(entry.thread, [])
+        while inside and inside[-1] <= entry.start_ns:
+            inside.pop()
+        yield replace(entry, depth=1 + len(inside))
+        if entry.duration_ns:
+            inside.append(entry.start_ns + entry.duration_ns)
 
 
 def _module_entry(span: ModuleSpan) -> TimelineEntry:
@@ -156,7 +187,7 @@ def _module_entry(span: ModuleSpan) -> TimelineEntry:
         "module",
         name + call,
         span.step,
-        span.depth + 1,
+        1,
         span.thread,
         span.start_ns,
         span.duration_ns,
@@ -183,7 +214,7 @@ def _pass_entries(recording: Recording, traces: tuple[int, ...]) -> list[Timelin
                     "backward",
                     f"{ran.call}()",
                     step_of[index],
-                    1 if ran.parent is None else 2,
+                    1,
                     trace.threads[ran.thread] if ran.thread < len(trace.threads) else "",
                     start + first,
                     last - first,

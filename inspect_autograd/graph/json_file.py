@@ -17,7 +17,7 @@ T = TypeVar("T")
 DAMAGED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What decoding values that are not as they were written may raise."""
 
-GIVE_OURS = "Give a file that graph.save(path) or trace.save(path) wrote."
+GIVE_OURS = "Give a file that graph.save(path), trace.save(path) or recording.save(path) wrote."
 
 
 def write_json(path: Path, value: Any, *, allow_nan: bool) -> Path:
@@ -62,7 +62,8 @@ def parse_json(path: Path, data: bytes) -> Any:
         return json.loads(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise FileFormatError(
-            f"{str(path)!r} is not a saved graph or trace: it does not hold valid JSON ({error})",
+            f"{str(path)!r} is not a saved graph, trace or recording: it does not hold valid JSON "
+            f"({error})",
             remedy=f"{GIVE_OURS} If it is one, it is damaged or cut short: save it again.",
         ) from error
 

@@ -47,6 +47,7 @@ __all__ = [
     "set_engine_entry",
     "storage_key_and_bytes",
     "unobserved",
+    "use_count",
     "version_of",
 ]
 
@@ -237,6 +238,11 @@ def is_functorch_wrapper(tensor: torch.Tensor) -> bool:
     functorch = getattr(torch._C, "_functorch", None)
     check = getattr(functorch, "is_functorch_wrapped_tensor", None)
     return check is not None and bool(check(tensor))
+
+
+use_count: Callable[[torch.Tensor], int] = torch.Tensor._use_count  # type: ignore[attr-defined]
+"""How many references C++ has to a tensor, the one of its Python object included (2.1 and newer).
+From 2.10 on, C++ code together counts as one reference to the Python object."""
 
 
 # -- the running engine ----------------------------------------------------------------------------

@@ -60,6 +60,11 @@ class _Drain:
         self._closing = False
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether the thread never ran and has nothing to do."""
+        return self._thread is None and self.queue.empty()
+
     def start(self) -> None:
         """Start the thread, unless it runs or the interpreter is about to exit."""
         with self._lock:
@@ -131,6 +136,8 @@ def drain(timeout_s: float = 60.0) -> bool:
     Returns:
         False if it was not done in time.
     """
+    if _drain.is_unused:
+        return True
     _drain.start()
     released = -1
     while released != _drain.released:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from ..private_torch import LiveNode
+from ..private_torch import LiveNode, use_count
+from .frames import FrameScan
+from .safe_access import is_kind_of
 from .snapshot import Snapshot
 
-__all__ = ["Entrance", "find_graph_tensors"]
+__all__ = ["Entrance", "find_entrances"]
 
 # The descriptors of torch itself: a subclass may have properties of the same name.
 _GRAD_FN: Any = torch.Tensor.grad_fn
@@ -25,29 +28,48 @@ class Entrance:
     """Something that leads into a graph.
 
     Attributes:
-        what: As in `HeldTensor`.
-        value: The tensor or node.
+        value: A tensor that carries a graph, or a node.
         node: The node that it leads to.
-        references: How many references Python had to it, besides ours.
-        leaf: For a gradient, the leaf that it is the gradient of.
+        references: How many references Python had to it, besides ours and that of C++.
+        leaf: If it is the gradient of a leaf, that leaf.
     """
 
-    what: Literal["tensor", "node", "gradient"]
     value: Any
     node: LiveNode
     references: int = 0
     leaf: torch.Tensor | None = None
 
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is a tensor and not a node."""
+        return self.value is not self.node
 
-def find_graph_tensors(snapshot: Snapshot) -> list[Entrance]:
-    """Every tensor that carries a graph, and every gradient that does.
+
+def find_entrances(snapshot: Snapshot, frames: FrameScan) -> list[Entrance]:
+    """Every tensor that carries a graph, every gradient that does, and every node in use.
 
     Python knows the gradient of a leaf only while somebody looks at it, so it is asked for.
     """
-    tensors = list(_tensors(snapshot))
-    known = {id(entrance.value) for entrance in tensors}
-    gradients = (_gradient(tensor) for tensor, _ in snapshot.tensors)
-    return tensors + [g for g in gradients if g is not None and id(g.value) not in known]
+    by_id = {id(entrance.value): entrance for entrance in _tensors(snapshot)}
+    for leaf, _ in snapshot.tensors:
+        gradient = _gradient(leaf)
+        if gradient is not None:
+            found = by_id.setdefault(id(gradient), Entrance(gradient, _GRAD_FN.__get__(gradient)))
+            found.leaf = leaf
+    return [*by_id.values(), *_nodes(snapshot, frames)]
+
+
+def _nodes(snapshot: Snapshot, frames: FrameScan) -> Iterator[Entrance]:
+    """The nodes that a variable or an object holds; there may be a million that nobody holds."""
+    ids = set(map(id, snapshot.nodes))
+    held = ids.intersection(frames.variables)
+    is_free_of, get_referents = ids.isdisjoint, gc.get_referents
+    for parent in snapshot.containers if ids else ():
+        if is_free_of(map(id, get_referents(parent))) or id(parent) in snapshot.ours:
+            continue
+        if not is_kind_of(parent, torch.Tensor):  # A tensor refers to its own node.
+            held |= ids.intersection(map(id, get_referents(parent)))
+    yield from (Entrance(node, node) for node in snapshot.nodes if id(node) in held)
 
 
 def _tensors(snapshot: Snapshot) -> Iterator[Entrance]:
@@ -57,13 +79,16 @@ def _tensors(snapshot: Snapshot) -> Iterator[Entrance]:
         except RuntimeError:
             continue  # A view that was spoiled by a change in place: torch refuses its graph.
         if node is not None:
-            yield Entrance("tensor", tensor, node, snapshot.references[index])
+            by_cpp = use_count(tensor) > 1
+            yield Entrance(tensor, node, snapshot.references[index] - by_cpp)
 
 
-def _gradient(tensor: torch.Tensor) -> Entrance | None:
+def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The gradient of a leaf, if it carries a graph."""
     # Asking anything but a leaf for its gradient would warn.
     if not _IS_LEAF.__get__(tensor) or not _REQUIRES_GRAD.__get__(tensor):
         return None
-    gradient = _GRAD.__get__(tensor)
-    node = None if gradient is None else _GRAD_FN.__get__(gradient)
-    return None if node is None else Entrance("gradient", gradient, node, 0, tensor)
+    gradient: torch.Tensor | None = _GRAD.__get__(tensor)
+    if gradient is None or _IS_LEAF.__get__(gradient):
+        return None
+    return gradient

@@ -51,7 +51,11 @@ class FrameScan:
 
 def scan_frames() -> FrameScan:
     """Look at the frames of all threads but for our own ones."""
-    scan = FrameScan(modules=dict(_modules()))
+    scan = FrameScan()
+    for key, module in _modules():
+        scan.modules.setdefault(
+            key, module
+        )  # A process that multiprocessing started has two names.
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     own = threading.get_ident()
     for ident, frame in sorted(sys._current_frames().items(), key=lambda item: item[0] != own):

@@ -24,7 +24,7 @@ __all__ = [
 _MRO: Any = type.__dict__["__mro__"]
 _NAME: Any = type.__dict__["__name__"]
 _CLASS_DICT: Any = type.__dict__["__dict__"]
-_MODULE_DICT: Any = ModuleType.__dict__["__dict__"]
+_MODULE_DICT: Any = _CLASS_DICT.__get__(ModuleType)["__dict__"]
 MAX_KEY_CHARS = 40
 
 

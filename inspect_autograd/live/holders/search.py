@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..private_torch import LiveNode
 from .frames import FrameScan
 from .safe_access import is_kind_of
 from .snapshot import Snapshot, kind_of_type
 
-__all__ = ["MAX_LEVELS", "Search", "search_referrers"]
+__all__ = ["MAX_LEVELS", "Search", "is_node", "search_referrers"]
 
 MAX_LEVELS = 16
 MAX_OBJECTS = 50_000
@@ -60,7 +59,7 @@ def search_referrers(
         deadline: When to stop, by `time.monotonic`.
     """
     search = Search({id(value): value for value in starts})
-    frontier = set(search.objects)
+    frontier = list(search.objects)
     for level in range(MAX_LEVELS):
         if not frontier:
             break
@@ -68,22 +67,23 @@ def search_referrers(
             search.cut = "max_seconds was over"
             break
         found = _go_up(search, frontier, snapshot)
-        search.roots.update(key for key in found if _is_root(search.objects[key], frames))
-        frontier = found - search.roots
-        if len(search.objects) > MAX_OBJECTS + len(search.parents):
-            search.cut = f"more than {MAX_OBJECTS} objects refer to what was found"
+        frontier = [key for key in found if not _is_root(search.objects[key], frames)]
+        if len(frontier) > MAX_OBJECTS:
+            search.cut = f"{len(frontier)} objects refer to what was found so far"
             break
     else:
-        search.cut = f"the ways are longer than {MAX_LEVELS} references" if frontier else ""
+        search.cut = f"ways of more than {MAX_LEVELS} references" if frontier else ""
+    search.roots = {key for key, value in search.objects.items() if _is_root(value, frames)}
     _lead_up(search, frames)
     return search
 
 
-def _go_up(search: Search, frontier: set[int], snapshot: Snapshot) -> set[int]:
+def _go_up(search: Search, frontier: list[int], snapshot: Snapshot) -> list[int]:
     for key in frontier:
         search.parents[key] = []
-    is_free_of, get_referents = frontier.isdisjoint, gc.get_referents
-    new: set[int] = set()
+    targets = set(frontier)
+    is_free_of, get_referents = targets.isdisjoint, gc.get_referents
+    new: list[int] = []
     for parent in snapshot.containers:
         # Nearly all objects end here, so this is what the time goes into.
         if is_free_of(map(id, get_referents(parent))) or id(parent) in snapshot.ours:
@@ -92,23 +92,18 @@ def _go_up(search: Search, frontier: set[int], snapshot: Snapshot) -> set[int]:
         children = [
             child
             for member in get_referents(parent)
-            if (child := id(member)) in frontier and _counts(parent, member)
+            if (child := id(member)) in targets and _counts(parent, member)
         ]
         for child in dict.fromkeys(children):
             search.parents[child].append(key)
         if children and key not in search.objects:
             search.objects[key] = parent
-            new.add(key)
+            new.append(key)
     return new
 
 
 def _counts(parent: object, member: object) -> bool:
-    """Whether a reference is one by which somebody holds something.
-
-    A tensor refers to its own node, and every object to its class.
-    """
-    if member is type(parent):
-        return False
+    """Whether somebody holds something by a reference: a tensor also refers to its own node."""
     return not (is_kind_of(parent, torch.Tensor) and is_node(member))
 
 
@@ -136,7 +131,8 @@ def _lead_up(search: Search, frames: FrameScan) -> None:
             children.setdefault(parent, []).append(child)
     tops = [key for key, parents in search.parents.items() if not parents]
     unfollowed = [key for key in search.objects if key not in search.parents]
-    by_rank = sorted(search.roots, key=lambda key: (_rank(key, frames), _order(search, key)))
+    roots = [key for key in search.objects if key in search.roots]  # Always in the same order.
+    by_rank = sorted(roots, key=lambda key: _rank(key, frames))
     for group in (by_rank, tops, unfollowed):
         queue = deque(key for key in group if key not in search.next_up)
         search.next_up.update(dict.fromkeys(queue))
@@ -152,10 +148,3 @@ def _rank(key: int, frames: FrameScan) -> int:
     if key in frames.modules:
         return 0
     return 1 if key in frames.variables or key in frames.namespaces else 2
-
-
-def _order(search: Search, key: int) -> int:
-    raise NotImplementedError
-
-
-_Node = LiveNode

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import types
 from array import array
 from dataclasses import dataclass, field
-from types import GetSetDescriptorType
 from typing import Any, Literal
 
 import torch
@@ -17,7 +17,16 @@ from .safe_access import class_dict, mro
 
 __all__ = ["Snapshot", "kind_of_type", "take_snapshot"]
 
-Kind = Literal["tensor", "node", "function node", "stone", "other"]
+Kind = Literal["tensor", "node", "function node", "stone", "nothing", "other"]
+
+# The methods of built-in types: a sixth of all objects, which refer to their type only.
+_HOLD_NOTHING = (
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+)
 
 
 @dataclass(slots=True)
@@ -30,7 +39,8 @@ class Snapshot:
         containers: Those that may hold a tensor: all but the nodes of torch, which only hold
             nodes.
         tensors: Those that are tensors, and where in `objects` they are.
-        nodes: Those that are nodes; without AccumulateGrad.
+        nodes: Those that are nodes, without AccumulateGrad: from torch 2.13 on, all nodes that were
+            ever looked at.
         ours: Ids of objects of this package that hold nodes only so that they can be freed.
     """
 
@@ -40,6 +50,14 @@ class Snapshot:
     tensors: list[tuple[torch.Tensor, int]] = field(default_factory=list)
     nodes: list[LiveNode] = field(default_factory=list)
     ours: set[int] = field(default_factory=set)
+    _index_of: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def index_of(self) -> dict[int, int]:
+        """Where in `objects` an object is, by its id; made when it is first asked for."""
+        if not self._index_of:
+            self._index_of = {id(value): index for index, value in enumerate(self.objects)}
+        return self._index_of
 
 
 # Besides the list: while `map` calls `getrefcount`, it holds the object itself too.
@@ -59,15 +77,16 @@ def take_snapshot() -> Snapshot:
         if kind == "other":
             add_container(value)
         elif kind == "tensor":
-            snapshot.tensors.append((value, index))  # type: ignore[arg-type]
+            snapshot.tensors.append((value, index))
             add_container(value)
         elif kind == "stone":
             snapshot.ours.add(id(value))
             snapshot.ours.update(map(id, gc.get_referents(value)))
-        elif cls.__name__ != "AccumulateGrad":
-            snapshot.nodes.append(value)
+        elif kind != "nothing":
             if kind == "function node":
                 add_container(value)
+            if cls.__name__ != "AccumulateGrad":
+                snapshot.nodes.append(value)
     return snapshot
 
 
@@ -75,13 +94,15 @@ def kind_of_type(cls: type) -> Kind:
     """What instances of a class are, found out without running code of the class."""
     if cls is SteppingStone:
         return "stone"
+    if any(cls is kind for kind in _HOLD_NOTHING):
+        return "nothing"
     for base in mro(cls):
         if base is torch.Tensor:
             return "tensor"
         attributes: Any = class_dict(base)
         if (
-            type(attributes.get("next_functions")) is GetSetDescriptorType
-            and type(attributes.get("metadata")) is GetSetDescriptorType
+            type(attributes.get("next_functions")) is types.GetSetDescriptorType
+            and type(attributes.get("metadata")) is types.GetSetDescriptorType
         ):
             # Only the node of a Function of the user has a `__dict__`, its `ctx`.
             return "node" if len(mro(cls)) == 2 else "function node"
