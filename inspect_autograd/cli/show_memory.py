@@ -16,8 +16,8 @@ from .wording import reword
 __all__ = ["MEMORY_OF_A_TRACE", "memory_by", "show_memory"]
 
 MEMORY_OF_A_TRACE = (
-    "A trace does not hold what nodes save. Save a graph in Python before backward, "
-    '`inspect_autograd.capture(loss, params=model).save("graph.json")`, and name that file.'
+    "Save a graph in Python: `inspect_autograd.capture(loss, params=model)` before backward, or "
+    'recording.graph of a recorded step; then graph.save("graph.json"), and name that file.'
 )
 
 

@@ -20,7 +20,7 @@ def describe_gaps(graph: Graph, by: str) -> tuple[str, ...]:
     if not tensors:
         nothing = (
             "no node saves a tensor, or the graph does not tell: one captured with saved=False, "
-            "and the graph of a trace, do not"
+            "or of inspect_autograd.trace"
         )
         return (nothing, *_cut(graph))
     states = Counter(tensor.state for tensor in tensors)

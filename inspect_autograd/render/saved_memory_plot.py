@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..graph.fold.labels import plural
 from ..graph.memory_rows import MemoryRow
 from ..graph.saved_memory import SavedMemory
 from ..graph.tensor_meta import format_bytes
@@ -141,8 +142,9 @@ def _title(memory: SavedMemory, shown: int) -> str:
             f"{format_bytes(rest)} alone"
         )
     # There is room for a few words only; the table says what these are.
-    if any(row.unmeasured for row in memory.rows):
-        lines.append(f"{sum(row.unmeasured for row in memory.rows)} tensors are not counted")
+    unmeasured = sum(row.unmeasured for row in memory.rows)
+    if unmeasured:
+        lines.append(f"not counted: {plural(unmeasured, 'tensor')}")
     return "\n".join(legible(line) for line in lines)
 
 

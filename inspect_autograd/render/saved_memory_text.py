@@ -57,8 +57,8 @@ def describe_sums(memory: SavedMemory) -> str:
 
 def format_share(part: int, whole: int) -> str:
     """`12%`; `<1%` for what is not nothing."""
-    share = part / whole
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    text = f"{part / whole:.0%}"
+    return "<1%" if part and text == "0%" else text
 
 
 def row_name(row: MemoryRow, limit: int = MAX_NAME_CHARS) -> str:
