@@ -20,9 +20,9 @@ __all__ = ["TraceRows"]
 TITLES = ("", "order", "pass", "node", "received", "returned", "time", "module", "line")
 RIGHT = (1, 2, 6)
 GAP = 2
-MAX_MODULE = 24
+MAX_MODULE = 28
 MAX_SOURCE = 20
-ROOM_FOR_ORIGINS = 30
+ROOM_FOR_ORIGINS = 34
 """By so much a table with modules and lines may be wider, so that numbers need not give way."""
 NARROWEST = 12
 MIN_NAME = 34
