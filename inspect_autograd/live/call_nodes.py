@@ -33,6 +33,7 @@ def _find(value: Any) -> tuple[LiveNode | None, int]:
         if value.grad_fn is not None:
             return value.grad_fn, value.output_nr
         edge = accumulate_grad_of(value)
-    except RuntimeError:
-        return None, 0  # A view that an in-place change has spoiled.
+    except (RuntimeError, AttributeError):
+        # A view that an in-place change has spoiled; the wrapper of a function transform.
+        return None, 0
     return edge.node, edge.output_nr

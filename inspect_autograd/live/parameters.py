@@ -56,6 +56,10 @@ class TensorNames:
                 seen.add(id(names))
                 yield tuple(names), tensor
 
+    def is_given(self, tensor: torch.Tensor) -> bool:
+        """Whether it is one of the tensors that were named, and does not only share memory."""
+        return id(tensor) in self._by_identity
+
     def of_leaf(self, tensor: torch.Tensor) -> tuple[str, ...]:
         """All names of a leaf: those of the tensor itself, else those of exactly its place."""
         names = self._by_identity.get(id(tensor))

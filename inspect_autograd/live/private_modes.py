@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -21,11 +22,15 @@ __all__ = [
     "next_sequence_nr",
     "push_mode",
     "remove_mode",
+    "sequence_nr_of",
 ]
 
 next_sequence_nr: Callable[[], int] = getattr(torch.autograd, "_get_sequence_nr")  # noqa: B009
 """The sequence number that the next node made in this thread gets (2.1 and newer). The same as
 `private_torch.next_sequence_nr`, without a call around it: this runs twice for every call."""
+
+sequence_nr_of: Callable[[Any], int] = methodcaller("_sequence_nr")
+"""The same as `private_torch.sequence_nrs` for one node, where a list would cost too much."""
 
 functions_unobserved: Callable[[], Any] = torch._C.DisableTorchFunction
 """A context manager: no function mode sees what is called inside (1.7 and newer)."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...graph.holders import HeldGraph, HeldTensor, Holder
-from ..memory import find_memory
 from ..node_types import NodeType, describe_type, short_name
 from ..parameters import TensorNames
 from ..private_torch import LiveNode
 from ..tensor_meta import TensorMetaCache
 from ..walk import LiveGraph, walk_graph
 from .describe_holders import HolderNames
-from .entrances import Entrance
+from .entrances import Entrance, bytes_of, describe_plainly
 from .group_graphs import NodeGroup, group_nodes
 from .growth import find_growth
 from .line_of_node import CreationFinder, find_creation
@@ -159,8 +158,8 @@ class _Describer:
         is_tensor = one.entrance.is_tensor
         return HeldTensor(
             what="gradient" if one.entrance.leaf is not None else "tensor" if is_tensor else "node",
-            meta=metas.describe(value) if is_tensor else None,
-            bytes=find_memory(value)[0] if is_tensor else None,
+            meta=describe_plainly(value, metas) if is_tensor else None,
+            bytes=bytes_of(value) if is_tensor else None,
             grad_fn=self._name_of(self.live.ids[one.entrance.node]),
             holders=one.holders,
             more_holders=one.more,

@@ -9,18 +9,24 @@ from typing import Any
 
 import torch
 
+from ...graph.tensor_meta import TensorMeta
 from ..private_torch import LiveNode, use_count
+from ..tensor_meta import TensorMetaCache
 from .frames import FrameScan
 from .safe_access import is_kind_of
 from .snapshot import Snapshot
 
-__all__ = ["Entrance", "find_entrances"]
+__all__ = ["Entrance", "bytes_of", "describe_plainly", "find_entrances"]
 
 # The descriptors of torch itself: a subclass may have properties of the same name.
 _GRAD_FN: Any = torch.Tensor.grad_fn
 _GRAD: Any = torch.Tensor.grad
 _IS_LEAF: Any = torch.Tensor.is_leaf
 _REQUIRES_GRAD: Any = torch.Tensor.requires_grad
+_NBYTES: Any = torch.Tensor.nbytes
+_OF_META: dict[str, Any] = {
+    name: getattr(torch.Tensor, name) for name in ("shape", "dtype", "device", "layout")
+}
 
 
 @dataclass(slots=True)
@@ -92,3 +98,28 @@ def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
     if gradient is None or _IS_LEAF.__get__(gradient):
         return None
     return gradient
+
+
+class _Plain:
+    """A tensor as torch itself sees it, without what its class makes of it."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def __getattr__(self, name: str) -> Any:
+        return _OF_META[name].__get__(self._tensor)
+
+
+def describe_plainly(tensor: torch.Tensor, metas: TensorMetaCache) -> TensorMeta:
+    """Shape and dtype; no property of a subclass runs."""
+    plain: Any = _Plain(tensor)
+    return metas.describe(plain)
+
+
+def bytes_of(tensor: torch.Tensor) -> int | None:
+    """Bytes of its elements; None where torch does not tell."""
+    try:
+        count: int = _NBYTES.__get__(tensor)
+    except (RuntimeError, NotImplementedError):
+        return None
+    return count if type(count) is int else None  # Not a symbolic one.

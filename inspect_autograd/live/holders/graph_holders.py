@@ -44,12 +44,14 @@ def graph_holders(
     references upwards to a variable, an attribute of a class, or garbage that was not collected.
 
     Nothing of the program changes and nothing is kept: no collection is forced, no code of yours
-    runs (no property, `__repr__`, `__getattr__` or `__torch_function__`), and the result is plain
-    data. All threads are looked at, but objects that other threads make or drop meanwhile may be
+    runs (no property, `__repr__`, `__getattr__` or `__torch_function__`; only a saved tensor that
+    is made of others is asked for them by `__tensor_flatten__`), and the result is plain data. All threads are looked at, but objects that other threads make or drop meanwhile may be
     missed. What only C++ code holds, and objects set aside by `gc.freeze()`, are not seen.
 
-    It takes some 0.2 s for each step upwards in a process that has just imported torch, of which
-    there are mostly two to four; and some 5 s for every million nodes.
+    Every step upwards takes some 0.15 s in a process that has just imported torch (165 000
+    objects), and mostly two to four are needed: 0.2 s where there is no graph, 0.8 s for 10 000
+    losses in a list, 5 s for one graph of a million nodes. Nodes that were looked at keep a Python
+    object of some 50 bytes each from torch 2.13 on.
 
     Args:
         params: Names for parameters, as for `capture`; a saved tensor that lies in the memory of

@@ -10,6 +10,7 @@ from typing import Any
 from ...graph.creation import Creation, SourceLine
 from ...graph.records import Parameter
 from ...graph.tables import NodeTable
+from ..private_torch import LiveNode, sequence_nrs
 from .call_chunks import CallChunk, Made
 from .calls import COMPILED_REGION, ROW, CallSite, ModuleCall
 from .function_names import qualified_name

@@ -73,7 +73,8 @@ class ModulePaths:
         if known is not None and known[0]() is module:
             return known[1]
         # What torch.compile makes of a module goes by the path of that.
-        compiled = self._paths.get(id(module._modules.get(COMPILED_INNER)))
+        inner = vars(module).get("_modules")
+        compiled = self._paths.get(id(inner.get(COMPILED_INNER))) if type(inner) is dict else None
         if compiled is not None and compiled[0]() is not None:
             self._add(compiled[1], module)
             return compiled[1]

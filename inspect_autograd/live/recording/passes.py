@@ -79,7 +79,11 @@ class PassRecorder:
         source = _TraceSource(tracer, attribution)
         trace = Trace(source=source)
         source.trace = weakref.ref(trace)
-        token = tracer.watch.begin(call)
+        try:
+            token = tracer.watch.begin(call)
+        except BaseException:
+            tracer.close(None)
+            raise
         return RecordedPass(tracer, token, trace, source, call.create_graph)
 
     def end(

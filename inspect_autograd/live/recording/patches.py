@@ -25,6 +25,9 @@ __all__ = ["Watcher", "add_watcher", "put", "put_back", "remove_watcher", "watch
 class Watcher(Protocol):
     """One recording in one thread."""
 
+    def fail(self, error: Exception) -> None:
+        """One of the methods below raised this."""
+
     def enter_module(self, module: torch.nn.Module, frame: Any) -> object:
         """A module is about to run; what is returned comes back in `leave_module`."""
 
@@ -115,6 +118,15 @@ class _StandIn:
         self._is_there = False
 
 
+def _told(watcher: Watcher, tell: Callable[..., Any], *what: Any) -> Any:
+    """Tell a watcher something; what goes wrong in it is not the user's."""
+    try:
+        return tell(*what)
+    except Exception as error:
+        watcher.fail(error)
+        return None
+
+
 def _call_module(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
     """Stands in for `torch.nn.Module.__call__`."""
     watchers = _here.watchers
@@ -122,13 +134,13 @@ def _call_module(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
         return _module_call.original(module, *args, **kwargs)
     _regions.watch()
     frame = sys._getframe(1)
-    tokens = [(watcher, watcher.enter_module(module, frame)) for watcher in watchers]
+    tokens = [_told(watcher, watcher.enter_module, module, frame) for watcher in watchers]
     del frame
     try:
         return _module_call.original(module, *args, **kwargs)
     finally:
-        for watcher, token in reversed(tokens):
-            watcher.leave_module(token)
+        for watcher, token in zip(reversed(watchers), reversed(tokens), strict=True):
+            _told(watcher, watcher.leave_module, token)
 
 
 MODULE_CALL_CODES.add(_call_module.__code__)
@@ -138,7 +150,7 @@ def _apply_function(cls: Any, *args: Any, **kwargs: Any) -> Any:
     """Stands in for the `apply` of custom Functions."""
     original = _apply.original
     watchers = _here.watchers
-    tokens = [(watcher, watcher.enter_function(cls, args)) for watcher in watchers]
+    tokens = [_told(watcher, watcher.enter_function, cls, args) for watcher in watchers]
     result = None
     try:
         if original is None:  # The base class has the method from its own base.
@@ -148,8 +160,8 @@ def _apply_function(cls: Any, *args: Any, **kwargs: Any) -> Any:
         return result
     finally:
         frame = sys._getframe(1)
-        for watcher, token in reversed(tokens):
-            watcher.leave_function(token, cls, args, result, frame)
+        for watcher, token in zip(reversed(watchers), reversed(tokens), strict=True):
+            _told(watcher, watcher.leave_function, token, cls, args, result, frame)
 
 
 def _start_thread(thread: threading.Thread) -> None:

@@ -52,8 +52,8 @@ def record(
     pass through, and when the block is left, in whatever way, everything is as it was. The current
     thread is recorded, and threads that are started inside the block.
 
-    A step ends with `optimizer.step()`; while no optimizer has run, with the backward pass before
-    the next one.
+    A step ends with `optimizer.step()`. As long as no optimizer has done a step, it ends with a
+    backward pass that another forward pass follows; `recording.end_step()` says so, too.
 
     Args:
         models: Modules whose paths become the scopes of nodes, or a dict of names to modules.
@@ -101,6 +101,8 @@ class Recorder:
         paths: Knows the paths of modules.
         effects: Notes cuts and writes; None where these are not wanted.
         is_threaded: Whether more than one thread was recorded.
+        is_between_steps: Whether a backward pass is over that no optimizer is known to follow, so
+            that the next module call begins a step.
         is_open: Whether what happens is noted: the block runs, in a step that is recorded.
     """
 
@@ -134,6 +136,7 @@ class Recorder:
         self._begin_ns = time.perf_counter_ns()
         self.effects = Effects(begin_ns=self._begin_ns) if effects else None
         self.is_open = self._is_inside = self.is_threaded = False
+        self.is_between_steps = False
         self._steps: StepBook | None = None
         self._watch: ThreadWatch | None = None
         self._engine_threads: dict[int, ThreadCalls] = {}
@@ -231,6 +234,10 @@ class Recorder:
         if watch is not None:
             watch.end()
 
+    def fail(self, error: Exception) -> None:
+        """Note that something of ours went wrong; the program goes on."""
+        self._failures.note(error)
+
     def watch_thread(self) -> Callable[[], None]:
         """Begin to record the current thread; what is returned ends that."""
         if not self._is_inside:
@@ -276,6 +283,7 @@ class Recorder:
     def end_step(self, reason: str) -> None:
         """The step that runs is over."""
         with self._lock:
+            self.is_between_steps = False
             self._finish_step(reason)
             self.steps.start(early=not self._has_stepped)
             self.paths.start_step()
@@ -307,14 +315,15 @@ class Recorder:
         ident = threading.get_ident()
         running = self._running.setdefault(ident, [])
         watch = self._watch_here()
+        depth = len(running)
         if watch is not None:
             watch.begin_pass()
         try:
             opened = self._begin_pass(call, running, watch)
         except Exception as error:
-            self._failures.note(error)
+            self.fail(error)
             opened = None
-        return (watch, ident, opened)
+        return (watch, ident, opened, len(running) > depth)
 
     def _is_first_recorded(self) -> bool:
         """Count a pass of a step that is not recorded; whether it begins one that is."""
@@ -352,7 +361,7 @@ class Recorder:
         """It is over."""
         if not isinstance(token, tuple):
             return
-        watch, ident, opened = token
+        watch, ident, opened, is_outermost = token
         running = self._running.get(ident, [])
         try:
             if isinstance(opened, tuple):
@@ -362,10 +371,11 @@ class Recorder:
                 chunk = None if watch is None else self.steps.chunk_of(watch.calls)
                 self._passes.end(opened, error, results, chunk)
         except Exception as failure:
-            self._failures.note(failure)
+            self.fail(failure)
         finally:
-            if not isinstance(opened, tuple) and running:
+            if is_outermost:
                 running.pop()
+                self.is_between_steps = not self._has_stepped
             if watch is not None:
                 watch.end_pass()
 

@@ -33,10 +33,8 @@ def mark(result: Any, args: tuple[Any, ...], made: Mark) -> None:
         made: What to write on them.
     """
     if result is None:
-        found = args[:1]
-    else:
-        found = result if isinstance(result, tuple | list) else (result,)
-    for tensor in found:
+        result = args[:1]
+    for tensor in result if isinstance(result, tuple | list) else (result,):
         if isinstance(tensor, torch.Tensor):
             # A view that an in-place change has spoiled has no node to ask for.
             with contextlib.suppress(RuntimeError):

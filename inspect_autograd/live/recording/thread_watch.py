@@ -32,12 +32,20 @@ class Host(Protocol):
         effects: Notes cuts and writes; None where these are not wanted.
         is_open: Whether the recording goes on.
         is_threaded: Whether more than one thread is recorded.
+        is_between_steps: Whether the next module call begins a step.
     """
 
     paths: ModulePaths
     effects: Effects | None
     is_open: bool
     is_threaded: bool
+    is_between_steps: bool
+
+    def fail(self, error: Exception) -> None:
+        """Something of ours went wrong; the program goes on."""
+
+    def end_step(self, reason: str) -> None:
+        """The step that runs is over."""
 
     def optimizer_stepped(self) -> None:
         """An optimizer has done a step in the current thread."""
@@ -171,26 +179,38 @@ class ThreadWatch(TorchFunctionMode):
             return func(*args, **kwargs) if kwargs else func(*args)
         effects, token = host.effects, None
         if effects is not None and (kwargs or kind >= Kind.WRITES):
-            token = effects.prepare(kind, func, args, kwargs)
+            try:
+                token = effects.prepare(kind, func, args, kwargs)
+            except Exception as error:  # The user's program must not fail for our sake.
+                host.fail(error)
         before = next_sequence_nr()
         result = func(*args, **kwargs) if kwargs else func(*args)
         after = next_sequence_nr()
-        if after != before:
-            calls = self.calls
-            if calls.ident != _ident():
-                calls = host.calls_of_thread()
-            calls.note(before, after, func, sys._getframe(1))
-            if host.is_threaded:
-                mark(result, args, (calls.key, before, after))
-        if effects is not None:
-            effects.finish(self, kind, func, args, kwargs, result, token, sys._getframe(1))
+        try:
+            if after != before:
+                calls = self.calls
+                if calls.ident != _ident():
+                    calls = host.calls_of_thread()
+                calls.note(before, after, func, sys._getframe(1))
+                if host.is_threaded:
+                    mark(result, args, (calls.key, before, after))
+            if effects is not None:
+                effects.finish(self, kind, func, args, kwargs, result, token, sys._getframe(1))
+        except Exception as error:
+            host.fail(error)
         return result
 
     # -- what the stand-ins tell ---------------------------------------------------------------
 
+    def fail(self, error: Exception) -> None:
+        """Something of ours went wrong; the program goes on."""
+        self.host.fail(error)
+
     def enter_module(self, module: torch.nn.Module, frame: FrameType | None) -> ModuleCall | None:
         """A module is about to run."""
         host = self.host
+        if host.is_between_steps and self.calls.module is None:
+            host.end_step("the next forward pass")
         if not host.is_open:
             if self._is_active:
                 self.follow_host()
