@@ -7,9 +7,10 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -23,7 +24,8 @@ from ..errors import (
     TargetError,
 )
 from .json_output import json_only_on_stdout, to_json
-from .result import UsageError, UserCodeError
+from .result import Result, UsageError, UserCodeError
+from .run_arguments import Program, split_arguments
 
 __all__ = ["main"]
 
@@ -34,6 +36,7 @@ INTERRUPTED = 130
 READER_GONE = 141
 
 VERBS = {
+    "run": "run a script or a module as it is, and record its backward passes",
     "show": "print a graph or a trace as text, or what is known of one node",
     "render": "draw a graph or a trace into a file: .png .svg .pdf .dot .txt .json",
     "compare": "say where two saved traces differ first",
@@ -52,6 +55,7 @@ TARGET, where a verb takes one, is a file or Python code:
 
 examples:
   inspect-autograd demo                                  start here
+  inspect-autograd run train.py --epochs 3               record a whole training script
   inspect-autograd show train.py:make_loss               the graph as text
   inspect-autograd show train.py:loss --find "Softmax*"  look nodes up
   inspect-autograd render train.py:loss -o graph.png     a picture
@@ -66,6 +70,7 @@ exit codes:
   2    a mistake in the command line, or in the target
   130  interrupted with Ctrl-C
   141  whoever read the output has closed it, as `| head` does
+`run` exits with the code of the script.
 """
 
 
@@ -79,36 +84,61 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 it worked, 1 the job failed or two traces differ, 2 a mistake in the
         command line or in the target, 130 interrupted, 141 the reader of the output has gone.
     """
-    arguments = [*(sys.argv[1:] if argv is None else argv)]
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # The process was started with it closed.
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
-            setattr(sys, name, nowhere)
-    for stream in (sys.stdout, sys.stderr):
-        # A name may hold what the terminal's encoding lacks; better an escape than no output.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    arguments, program = _split([*(sys.argv[1:] if argv is None else argv)])
+    give_back = _prepare_streams()
     as_json = "--json" in arguments
     try:
         with json_only_on_stdout() if as_json else nullcontext(sys.stdout) as stdout:
-            code = _run(arguments, stdout, as_json=as_json)
+            result = _run(arguments, program, stdout, as_json=as_json)
             stdout.flush()
     except BrokenPipeError:
         # Python flushes once more on exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
-    return code
+    if result.then is None:
+        return result.code
+    give_back()
+    return result.then()
 
 
-def _run(arguments: list[str], stdout: TextIO, *, as_json: bool) -> int:
+def _split(arguments: list[str]) -> tuple[list[str], Program | None]:
+    """Our own arguments, and for `run` the program that the others belong to."""
+    if arguments[:1] != ["run"]:
+        return arguments, None
+    own, program = split_arguments(arguments[1:])
+    return ["run", *own], program
+
+
+def _prepare_streams() -> Callable[[], None]:
+    """Make sure that everything can be printed; what is returned puts it back as it was."""
+    undo: list[Callable[[], None]] = []
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The process was started with it closed.
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
+            setattr(sys, name, nowhere)
+            undo.append(partial(setattr, sys, name, None))
+    for stream in (sys.stdout, sys.stderr):
+        # A name may hold what the terminal's encoding lacks; better an escape than no output.
+        if isinstance(stream, io.TextIOWrapper):
+            undo.append(partial(stream.reconfigure, errors=stream.errors))
+            stream.reconfigure(errors="backslashreplace")
+
+    def give_back() -> None:
+        for step in undo:
+            step()
+
+    return give_back
+
+
+def _run(arguments: list[str], program: Program | None, stdout: TextIO, *, as_json: bool) -> Result:
     try:
         parser = _build_parser(arguments)
         _check_verb(arguments, parser)
-        options = parser.parse_args(arguments)
+        options = parser.parse_args(arguments, argparse.Namespace(program=program))
         verb = import_module(f".{options.verb}", __package__)
-        result = verb.run(options, _say_nothing if as_json else print)
+        result: Result = verb.run(options, _say_nothing if as_json else print)
     except SystemExit as request:  # --help and --version have printed what they should.
-        return OK if request.code is None else int(request.code)
+        return Result(code=OK if request.code is None else int(request.code))
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as error:
@@ -118,10 +148,10 @@ def _run(arguments: list[str], stdout: TextIO, *, as_json: bool) -> int:
             print(to_json({"error": _describe(error)}), file=stdout)
         else:
             print(_format(error), file=sys.stderr)
-        return _exit_code(error)
+        return Result(code=_exit_code(error))
     if as_json:
         print(to_json(result.data), file=stdout)
-    return int(result.code)
+    return result
 
 
 def _say_nothing(*_: object) -> None:
@@ -157,7 +187,7 @@ def _build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         # Only the module of a verb that may be meant is imported.
         if name in arguments:
             import_module(f".{name}", __package__).add_arguments(verb_parser)
-            _add_common_arguments(verb_parser)
+            _add_common_arguments(verb_parser, with_json=name != "run")
     return parser
 
 
@@ -180,9 +210,10 @@ def _check_verb(arguments: Sequence[str], parser: argparse.ArgumentParser) -> No
     raise UsageError(f"there is no verb {verb!r}", usage=parser.format_usage(), remedy=remedy)
 
 
-def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_common_arguments(parser: argparse.ArgumentParser, *, with_json: bool) -> None:
     group = parser.add_argument_group("for scripts and for finding faults")
-    group.add_argument("--json", action="store_true", help="print one JSON object, errors too")
+    if with_json:  # The stdout of `run` belongs to what it runs.
+        group.add_argument("--json", action="store_true", help="print one JSON object, errors too")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,10 +25,13 @@ class Result:
     Attributes:
         data: What `--json` prints.
         code: The exit code.
+        then: What is left to do once the streams are again as the process was given them; it
+            returns the exit code.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     code: int = 0
+    then: Callable[[], int] | None = None
 
 
 class UsageError(InspectAutogradError):

@@ -1,0 +1,68 @@
+"""The traceback of a script that we run, as it would look without us."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, TracebackType
+
+__all__ = ["drop_our_frames"]
+
+OURS = f"{Path(__file__).parents[1]}{os.sep}"
+DISPATCH = "handle_torch_function"
+"""The function of `torch.overrides` through which torch's own Python code reaches a function mode:
+`F.linear` calls it, it calls the mode, and that calls `F.linear` again."""
+
+
+def drop_our_frames(error: BaseException) -> None:
+    """Take our frames out of the tracebacks of an error and of those that it came from.
+
+    The tracebacks themselves are changed: with the end of the script nobody needs them any more,
+    and every way to show them, `sys.excepthook` of the script's too, is to see the same.
+    """
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        part.__traceback__ = _without_ours(part.__traceback__)
+        inner = part.exceptions if isinstance(part, BaseExceptionGroup) else ()
+        pending += [e for e in (part.__cause__, part.__context__, *inner) if e is not None]
+
+
+def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    entries = list(_entries(traceback))
+    kept = [entries[i] for i in _kept([entry.tb_frame.f_code for entry in entries])]
+    for entry, following in zip(kept, [*kept[1:], None], strict=True):
+        entry.tb_next = following
+    return kept[0] if kept else None
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _kept(codes: list[CodeType]) -> list[int]:
+    """Positions of the frames that would be there without us."""
+    kept: list[int] = []
+    for i, code in enumerate(codes):
+        is_start = i == 0 or (codes[i - 1].co_filename.startswith("<frozen ") and not kept)
+        if code.co_filename.startswith(OURS) or (
+            is_start and code.co_filename.startswith("<frozen ")
+        ):
+            continue
+        mode = i - 1
+        while mode >= 0 and codes[mode].co_filename.startswith(OURS):
+            mode -= 1
+        # The same function before and after the way through our mode is one call.
+        if mode < i - 1 and kept[-2:] == [mode - 1, mode] and codes[mode].co_name == DISPATCH:
+            del kept[-1]
+            if codes[kept[-1]] is code:
+                del kept[-1]
+        kept.append(i)
+    return kept
