@@ -133,13 +133,19 @@ class Mutation:
     time_ns: int
     view_of: str = ""
 
+    @property
+    def target(self) -> str:
+        """What was written: its name, `a view of weight`, or `a tensor without a name`."""
+        if self.tensor:
+            return self.tensor
+        return f"a view of {self.view_of}" if self.view_of else "a tensor without a name"
+
     def __str__(self) -> str:
-        name = self.tensor or (f"a view of {self.view_of}" if self.view_of else "a tensor")
         versions = ""
         if self.version_before is not None and self.version_after is not None:
             versions = f", version {self.version_before} → {self.version_after}"
         place = _place(self.source, self.scope)
-        return f"{self.function}{place}: wrote {name} {self.meta}{versions}"
+        return f"{self.function}{place}: wrote {self.target}, {self.meta}{versions}"
 
 
 def _place(source: SourceLine | None, scope: str | None) -> str:

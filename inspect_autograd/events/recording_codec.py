@@ -232,7 +232,8 @@ def _check(data: RecordingData) -> None:
         raise ValueError("a module was called in a step that is not there")
     # What began in a step that was dropped may have gone on, so only the end is certain.
     last = max(indices, default=data.dropped_steps)
-    if not all(effect.step <= last for effect in (*data.mutations, *data.cuts)):
+    used = [*(write.step for write in data.mutations), *(cut.step for cut in data.cuts)]
+    if max(used, default=0) > last:
         raise ValueError("a step is referred to that is not there")
     for cut in data.cuts:
         if not {*cut.lost} <= {*cut.parameters}:

@@ -97,10 +97,21 @@ class Timeline:
             "otherData": {"made_by": "inspect_autograd"},
         }
 
-    def __str__(self) -> str:
+    def table(self, *, max_lines: int = 80) -> str:
+        """The entries as indented text.
+
+        Args:
+            max_lines: Longest text. What is inside of most others is left out first, which is said.
+
+        Raises:
+            ArgumentTypeError, ArgumentError: `max_lines` is not a number above 0.
+        """
         from ..render.timeline_text import render_timeline
 
-        return render_timeline(self)
+        return render_timeline(self, max_lines=max_lines)
+
+    def __str__(self) -> str:
+        return self.table()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """The text that IPython shows."""
@@ -157,7 +168,7 @@ def find_timeline(recording: Recording) -> Timeline:
             write.time_ns,
             0,
             write.source,
-            f"{write.tensor or 'a tensor without a name'}: {write.meta}",
+            f"{write.target}: {write.meta}",
         )
         for write in data.mutations
     ]

@@ -40,13 +40,13 @@ def render_timeline(timeline: Timeline, *, max_lines: int = MAX_LINES) -> str:
     entries = _join_writes(timeline.entries)
     if not entries:
         return "nothing was recorded"
-    room = max(max_lines - 2, 1)
-    shown = _choose(entries, room)
+    total = len(entries) + 1
+    shown = entries if total <= max_lines else _choose(entries, max(max_lines - 2, 1))
     has_threads = len({entry.thread for entry in entries if entry.kind != "step"}) > 1
     rows = [_cells(entry, has_threads=has_threads) for entry in shown]
     lines = format_table(rows, TITLES, RIGHT).splitlines()
     if len(shown) < len(entries):
-        lines.append(_left_out(entries, shown))
+        lines.append(f"{_left_out(entries, shown)}; table(max_lines={total}) shows all")
     return "\n".join(lines if len(lines) <= max_lines else [*lines[: max_lines - 1], lines[-1]])
 
 
@@ -104,7 +104,7 @@ def _left_out(entries: Sequence[TimelineEntry], shown: Sequence[TimelineEntry]) 
         for kind, count in counts.items()
         if count
     ]
-    return f"… and {', '.join(parts)}; Timeline.entries has all"
+    return f"… and {', '.join(parts)}"
 
 
 def _check_max_lines(max_lines: object) -> None:
