@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import ArgumentError, ArgumentTypeError
-from .creation import SourceLine
 from .fold.infer_scopes import infer_scopes
-from .fold.labels import current_label
+from .memory_grouping import MemoryBy, rows_by
 from .memory_rows import (
     HeldTensor,
-    Identity,
     MemoryRow,
     StorageView,
     find_storage_views,
@@ -37,12 +34,6 @@ __all__ = [
     "check_arguments",
     "find_saved_memory",
 ]
-
-MemoryBy = Literal["op", "node", "scope", "line"]
-
-OUTSIDE = "(outside of any module)"
-OUTERMOST = "(outermost)"
-NO_LINE = "(line not known)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -184,7 +175,7 @@ def find_saved_memory(graph: Graph, *, by: str = "op", depth: int | None = None)
         raise no_lines()
     if kind == "scope":
         graph = infer_scopes(graph)
-    key_of, identify = _rows_by(graph, kind, depth)
+    key_of, identify = rows_by(graph, kind, depth)
     rows, shared = make_rows(graph, key_of, identify)
     saved = [tensor for saved in graph.node_table.saved.values() for tensor in saved]
     storages = {tensor.storage for tensor in saved if tensor.storage is not None}
@@ -217,65 +208,6 @@ def _sum_by_device(graph: Graph) -> dict[str, int]:
     for storage, device in device_of.items():
         sums[device] = sums.get(device, 0) + graph.storages[storage].bytes
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
-
-
-# -- what a row is about ---------------------------------------------------------------------------
-
-Keys = tuple[Callable[[int], Hashable], Callable[[Any, int], Identity]]
-
-
-def _rows_by(graph: Graph, kind: MemoryBy, depth: int | None) -> Keys:
-    """The row that a node belongs to, and what a row is about."""
-    table = graph.node_table
-    if kind == "op":
-        return table.names.__getitem__, lambda name, _: (name, None, None, None)
-    if kind == "scope":
-        return _rows_by_scope(graph, depth)
-    if kind == "line":
-        return _rows_by_line(graph)
-
-    def identify(node: int, _: int) -> Identity:
-        name = f"#{node} {current_label(table, node)}"
-        return (name, node, table.scopes.get(node), _source_of(graph, node))
-
-    return lambda node: node, identify
-
-
-def _rows_by_scope(graph: Graph, depth: int | None) -> Keys:
-    scopes = graph.node_table.scopes
-
-    def key_of(node: int) -> str | None:
-        scope = scopes.get(node)
-        return scope if scope is None or depth is None else ".".join(scope.split(".")[:depth])
-
-    def identify(scope: str | None, _: int) -> Identity:
-        name = OUTSIDE if scope is None else scope or OUTERMOST
-        return (name, None, scope, None)
-
-    return key_of, identify
-
-
-def _rows_by_line(graph: Graph) -> Keys:
-    creations = graph.node_table.creations.values()
-    sources = {creation.source for creation in creations if creation.source is not None}
-    files: dict[str, set[str]] = {}
-    for source in sources:
-        files.setdefault(source.short, set()).add(source.file)
-
-    def identify(source: SourceLine | None, _: int) -> Identity:
-        if source is None:
-            return (NO_LINE, None, None, None)
-        # Two files of one name, in different folders.
-        is_unique = len(files[source.short]) == 1
-        name = f"{source.short} in {source.function}" if is_unique else str(source)
-        return (name, None, None, source)
-
-    return lambda node: _source_of(graph, node), identify
-
-
-def _source_of(graph: Graph, node: int) -> SourceLine | None:
-    creation = graph.node_table.creations.get(node)
-    return None if creation is None else creation.source
 
 
 # -- arguments -------------------------------------------------------------------------------------
