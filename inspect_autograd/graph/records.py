@@ -275,8 +275,9 @@ class Repeat:
             this graph. They are kept apart from `Graph.edges`, since they would close a loop.
         nodes: Ids, in this graph, of the nodes of the block that stands for all of them. A
             renderer that draws the run as one cluster with `label` on it puts these inside, and
-            may add leaves that only they use; a node with `Fold.by == "repeat"` is in the `nodes` of at least one Repeat,
-            and of two Repeats that share nodes one lies inside the other.
+            may add leaves that only they use; a node with `Fold.by == "repeat"` is in the
+            `nodes` of at least one Repeat, and of two Repeats that share nodes one lies inside
+            the other.
         scope: Where the run has module scopes, what their common part became in `Node.scope`:
             `layers.0…11` for `layers.0` to `layers.11`, so that the nodes inside have scopes
             such as `layers.0…11.self_attn`; for calls of one module, that module. None for a run
