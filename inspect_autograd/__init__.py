@@ -23,6 +23,7 @@ __all__ = [
     "Edge",
     "Event",
     "Graph",
+    "GraphHolders",
     "InspectAutogradError",
     "Mutation",
     "Node",
@@ -38,6 +39,7 @@ __all__ = [
     "check_vjp",
     "edit_gradients",
     "edits",
+    "graph_holders",
     "load",
     "make_dot",
     "record",
@@ -53,6 +55,7 @@ _MODULE_OF_NAME = {
     "Edge": ".graph.records",
     "Event": ".events.records",
     "Graph": ".graph.graph",
+    "GraphHolders": ".graph.holders",
     "InspectAutogradError": ".errors",
     "Mutation": ".events.effects",
     "Node": ".graph.records",
@@ -67,6 +70,7 @@ _MODULE_OF_NAME = {
     "check_vjp": ".live.vjp.check",
     "edit_gradients": ".live.edit_gradients",
     "edits": ".live.edits",
+    "graph_holders": ".live.holders.graph_holders",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
     "record": ".live.recording.recorder",
@@ -86,12 +90,14 @@ if TYPE_CHECKING:
     from .events.trace import Trace
     from .graph.creation import Creation, SourceLine
     from .graph.graph import Graph
+    from .graph.holders import GraphHolders
     from .graph.records import Edge, Node, SavedTensor
     from .graph.saved_memory import SavedMemory
     from .graph.tensor_meta import TensorMeta
     from .live import edits
     from .live.capture import capture
     from .live.edit_gradients import edit_gradients
+    from .live.holders.graph_holders import graph_holders
     from .live.recording.recorder import record
     from .live.saved_memory import saved_memory
     from .live.tracing.tracer import trace

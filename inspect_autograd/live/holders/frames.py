@@ -58,10 +58,12 @@ def scan_frames() -> FrameScan:
         )  # A process that multiprocessing started has two names.
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     own = threading.get_ident()
-    for ident, frame in sorted(sys._current_frames().items(), key=lambda item: item[0] != own):
-        thread = "" if ident == own else names.get(ident, "?")
-        for outer in reversed(list(_frames_from(frame))):
-            _scan_frame(scan, outer, thread)
+    # Our own frame must not be among our variables: that would be a cycle, which keeps all that
+    # the callers have found until it is collected.
+    tops = [(frame, names.get(i, "?")) for i, frame in sys._current_frames().items() if i != own]
+    for top, thread in [(sys._getframe(1), ""), *tops]:
+        for frame in reversed(list(_frames_from(top))):
+            _scan_frame(scan, frame, thread)
     return scan
 
 

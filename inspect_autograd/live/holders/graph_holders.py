@@ -45,8 +45,9 @@ def graph_holders(
 
     Nothing of the program changes and nothing is kept: no collection is forced, no code of yours
     runs (no property, `__repr__`, `__getattr__` or `__torch_function__`; only a saved tensor that
-    is made of others is asked for them by `__tensor_flatten__`), and the result is plain data. All threads are looked at, but objects that other threads make or drop meanwhile may be
-    missed. What only C++ code holds, and objects set aside by `gc.freeze()`, are not seen.
+    is made of others is asked for them by `__tensor_flatten__`), and the result is plain data. All
+    threads are looked at, but objects that other threads make or drop meanwhile may be missed.
+    What only C++ code holds, and objects set aside by `gc.freeze()`, are not seen.
 
     Every step upwards takes some 0.15 s in a process that has just imported torch (165 000
     objects), and mostly two to four are needed: 0.2 s where there is no graph, 0.8 s for 10 000
