@@ -1,4 +1,4 @@
-"""`inspect-autograd compare`: where two saved traces differ first."""
+"""`inspect-autograd compare`: where two saved traces, or two runs, differ first."""
 
 from __future__ import annotations
 
@@ -7,8 +7,16 @@ import re
 from dataclasses import fields
 
 from ..events.compare import Comparison
+from ..events.trace import Trace
 from ..render.escape import visible
-from .result import Result, Say
+from .compare_runs import (
+    Series,
+    compare_series,
+    describe_origin,
+    find_series,
+    render_runs,
+)
+from .result import Result, Say, UsageError
 from .target import load_trace
 from .wording import reword
 
@@ -22,6 +30,9 @@ Compare two traces of backward passes: two seeds, two ranks, before and after a 
 matched by structure. The first node that differs, in the order in which they ran, is named with
 what differs, and whether the node itself made the difference or received it.
 
+Two folders that `inspect-autograd run` wrote, or two recordings, are compared step by step up to
+the first backward pass that differs.
+
 The exit code is 0 if the traces are the same within the tolerances, 1 if they differ, and 2 if
 they cannot be compared.
 """
@@ -31,6 +42,7 @@ examples:
   inspect-autograd compare before.json after.json
   inspect-autograd compare rank0.jsonl rank1.jsonl            logs, also of a crashed process
   inspect-autograd compare a.json b.json --rtol 0 --atol 0    every number has to be equal
+  inspect-autograd compare inspect_autograd_out/rank0 inspect_autograd_out/rank1
 """
 
 WHICH_IS_WHICH = re.compile(r"^a is this trace (\(.*\)), b the other one (\(.*\))$", re.MULTILINE)
@@ -42,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     for name in ("a", "b"):
         parser.add_argument(
-            name, metavar=name.upper(), help="a saved trace (trace.json) or a log (trace.jsonl)"
+            name,
+            metavar=name.upper(),
+            help="a saved trace (trace.json) or a log (trace.jsonl); or a folder that `run` wrote, "
+            "or a saved recording (recording.json)",
         )
     for option, (default, kind) in TOLERANCES.items():
         parser.add_argument(
@@ -56,13 +71,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, say: Say) -> Result:
     """Print the report."""
+    runs = find_series(options.a), find_series(options.b)
+    if runs[0] is not None and runs[1] is not None:
+        return _compare_runs(runs[0], runs[1], options, say)
+    if runs[0] is not None or runs[1] is not None:
+        run, other = (options.a, options.b) if runs[1] is None else (options.b, options.a)
+        raise UsageError(
+            f"{run} is a whole run, but {other} is not",
+            remedy="Compare two folders or recordings, or two traces in them.",
+        )
     a, b = load_trace(options.a), load_trace(options.b)
     comparison = a.compare(b, rtol=options.rtol, atol=options.atol)
-    say(_name_files(reword(str(comparison)), options.a, options.b))
-    return Result(
-        {"a": options.a, "b": options.b, "same": comparison.is_same, **_data(comparison)},
-        code=SAME if comparison.is_same else DIFFERENT,
+    _say_comparison(a, comparison, options, say)
+    return _result(options, is_same=comparison.is_same, **_data(comparison))
+
+
+def _compare_runs(a: Series, b: Series, options: argparse.Namespace, say: Say) -> Result:
+    found = compare_series(a, b, rtol=options.rtol, atol=options.atol)
+    say(_visible_lines(render_runs(found)))
+    more: dict[str, object] = {}
+    if found.a is not None and found.comparison is not None:
+        say()
+        _say_comparison(found.a, found.comparison, options, say)
+        more = _data(found.comparison)
+    step, number = found.key or (None, None)
+    return _result(
+        options,
+        is_same=found.is_same,
+        step=step,
+        number=number,
+        agreeing=found.agreeing,
+        only_a=found.only_a,
+        only_b=found.only_b,
+        **more,
     )
+
+
+def _result(options: argparse.Namespace, *, is_same: bool, **data: object) -> Result:
+    return Result(
+        {"a": options.a, "b": options.b, "same": is_same, **data},
+        code=SAME if is_same else DIFFERENT,
+    )
+
+
+def _say_comparison(
+    a: Trace, comparison: Comparison, options: argparse.Namespace, say: Say
+) -> None:
+    report = _name_files(reword(str(comparison)), options.a, options.b)
+    origin = describe_origin(a, comparison)
+    if origin:  # Below the line that names the node.
+        first, _, rest = report.partition("\n")
+        report = f"{first}\nThe node was {visible(origin)}.\n{rest}"
+    say(report)
+
+
+def _visible_lines(text: str) -> str:
+    """The text with what a terminal would act on escaped, but for its line breaks."""
+    return "\n".join(visible(line) for line in text.splitlines())
 
 
 def _name_files(report: str, a: str, b: str) -> str:

@@ -105,22 +105,20 @@ def _files_of(index: Path) -> Iterator[str]:
 
 
 def find_trace_files(folder: Path) -> dict[tuple[int, int], Path]:
-    """The traces in a folder that `run` wrote, by step and pass, in order.
+    """The traces in a folder that `run` wrote, by step and pass, in order; maybe none.
 
     Raises:
-        FileFormatError: There is none.
+        FileFormatError: It has a folder for each of several processes.
     """
     found = {
         (int(match[1]), int(match[2])): path
         for path in folder.iterdir()
         if (match := TRACE_NAME.fullmatch(path.name))
     }
-    if not found:
-        ranks = sorted(path.name for path in folder.glob("rank*") if path.is_dir())
+    ranks = sorted(path.name for path in folder.glob("rank*") if path.is_dir())
+    if ranks and not found:
         raise FileFormatError(
-            f"the folder {folder} holds no trace of a run",
-            remedy=f"Name the folder of one process: {folder / ranks[0]}"
-            if ranks
-            else "Name a folder that `inspect-autograd run --out DIR` wrote.",
+            f"the folder {folder} holds a run of {len(ranks)} processes",
+            remedy=f"Name the folder of one of them: {folder / ranks[0]}",
         )
     return dict(sorted(found.items()))
