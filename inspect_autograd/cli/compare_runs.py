@@ -57,14 +57,15 @@ class FirstDifference:
 
 
 def find_series(target: str) -> Series | None:
-    """The traces of a run; None if the target is a single trace.
+    """The traces of a run; None if the target is something else.
 
     Raises:
-        FileFormatError: A folder has no trace in it, or the file is damaged.
+        FileFormatError: A folder holds the folders of several processes, or a file is damaged.
     """
     path = Path(target)
     if path.is_dir():
-        return {key: partial(load_trace, str(file)) for key, file in find_trace_files(path).items()}
+        files = find_trace_files(path)
+        return {key: partial(load_trace, str(file)) for key, file in files.items()} or None
     if path.suffix != ".json" or not path.is_file():
         return None
     from ..events.file import load
@@ -124,7 +125,7 @@ def render_runs(found: FirstDifference) -> str:
             text = f"Runs are the same: {_count(found.agreeing)}, within the tolerances"
     else:
         text = f"Runs differ first in {name_of(found.key)}; "
-        text += f"{_count(found.agreeing)} before it agree" if found.agreeing else "it is the first"
+        text += f"{_count(found.agreeing)} before it agree" if found.agreeing else "it is the first that both have"
     for which, keys in (("a", found.only_a), ("b", found.only_b)):
         if keys:
             text += f"\nonly {which} has {_names(keys)}"
