@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from typing import Any, Protocol
@@ -55,13 +54,18 @@ def _before(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
     has_closure = len(args) > 1 or kwargs.get("closure") is not None
     for watcher in watchers_here():
         if isinstance(watcher, ThreadWatch):
-            watcher.begin_optimizer(optimizer, has_closure=has_closure)
+            try:
+                watcher.begin_optimizer(optimizer, has_closure=has_closure)
+            except Exception as error:  # The user's step must not fail for our sake.
+                watcher.fail(error)
 
 
 def _after(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    frame = sys._getframe(1)
     for watcher in reversed(watchers_here()):
         if isinstance(watcher, ThreadWatch):
-            watcher.end_optimizer(optimizer, frame)
+            try:
+                watcher.end_optimizer(optimizer)
+            except Exception as error:
+                watcher.fail(error)
             if watcher.host in _listeners:
                 watcher.host.optimizer_stepped()
