@@ -1,4 +1,4 @@
-"""`inspect-autograd render`: a picture of a graph or trace, or its data, into a file."""
+"""`inspect-autograd render`: a picture of a graph, trace or recording, or its data, into a file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import warnings
 from pathlib import Path
 from typing import Any, get_args
 
+from ..events.recording import Recording
 from ..events.trace import Trace
 from ..graph.atomic_write import check_target
 from ..graph.graph import Graph
 from ..render.picture import FORMATS, render_view
 from ..render.view import ViewName, choose_view, count_boxes
 from .result import Result, Say, UsageError
+from .show_recording import add_trace_argument, choose_trace
 from .target import (
+    MAKE_A_RECORDING,
     MAKE_A_TRACE,
     add_target_arguments,
     is_code,
@@ -26,11 +29,13 @@ from .trace_pass import check_pass, pass_id
 __all__ = ["add_arguments", "run"]
 
 CHROME_SUFFIX = ".chrome.json"
+OPEN_TIMELINE = "a timeline: open it in https://ui.perfetto.dev"
 SUFFIXES = (*FORMATS, ".json", CHROME_SUFFIX)
 FOR_GRAPHS = dict.fromkeys(
     ("--saved", "--source", "--attributes"), "Leave it out: boxes show what nodes received instead."
 )
 FOR_TRACES = {"--pass": MAKE_A_TRACE}
+FOR_RECORDINGS = {"--trace": MAKE_A_RECORDING}
 
 DESCRIPTION = """\
 Draw a graph into a file: the loss at the top, parameters at the bottom, and arrows the way
@@ -58,6 +63,7 @@ examples:
   inspect-autograd render graph.json -o all.pdf --view full --timeout 300
   inspect-autograd render trace.json -o flow.png          the last backward pass of a trace
   inspect-autograd render step.jsonl -o step.json         a log as a trace
+  inspect-autograd render recording.json -o step.png      the last backward pass of a recording
 """
 
 
@@ -100,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of a trace: the backward pass to draw (the last one by default)",
     )
+    add_trace_argument(parser, "the backward pass to draw or write (the last one is drawn)")
     parser.add_argument("--title", metavar="TEXT", help="a line above the picture")
     parser.add_argument(
         "--timeout",
@@ -115,12 +122,29 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     _check_file(options.out)
     if is_code(options.target):  # Before it runs, which may take long.
         _check_for_graph(options)
+        refuse_options(options, FOR_RECORDINGS, "graph", meant="recording")
     loaded = load_target(options.target, max_nodes=options.max_nodes)
     data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Recording):
+        if options.trace is None and options.out.suffix == ".json":
+            return Result(data | _write_recording(loaded, options, say))
+        trace = choose_trace(loaded, options)
+        # Without hooks nothing is known of what ran, so the graph is what there is to draw.
+        loaded = trace.graph if loaded.data.stats_level == "off" else trace
+    else:
+        kind = "trace" if isinstance(loaded, Trace) else "graph"
+        refuse_options(options, FOR_RECORDINGS, kind, meant="recording")
     if isinstance(loaded, Trace):
         return Result(data | _write_trace(loaded, options, say))
     _check_for_graph(options)
     return Result(data | _write_graph(loaded, options, say))
+
+
+def _write_recording(recording: Recording, options: argparse.Namespace, say: Say) -> dict[str, Any]:
+    path = recording.save(options.out)
+    is_timeline = path.name.endswith(CHROME_SUFFIX)
+    say(f"{path}\n" + (OPEN_TIMELINE if is_timeline else repr(recording).strip("<>")))
+    return {"path": str(path), "traces": len(recording.traces)}
 
 
 def _write_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[str, Any]:
@@ -163,7 +187,7 @@ def _write_trace(trace: Trace, options: argparse.Namespace, say: Say) -> dict[st
         is_timeline = path.name.endswith(CHROME_SUFFIX)
         say(f"{path}\n{nodes} nodes, {events} events")
         if is_timeline:
-            say("a timeline: open it in https://ui.perfetto.dev")
+            say(OPEN_TIMELINE)
         return data | {"path": str(path)}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

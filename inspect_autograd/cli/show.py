@@ -1,14 +1,22 @@
-"""`inspect-autograd show`: a graph or a trace, or one node of it, as text."""
+"""`inspect-autograd show`: a graph, a trace or a recording, or a part of it, as text."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from ..events.recording import Recording
 from ..events.trace import Trace
 from .result import Result, Say, UsageError
 from .show_graph import show_graph
 from .show_memory import MEMORY_OF_A_TRACE, memory_by
+from .show_recording import (
+    FOR_RECORDINGS,
+    add_recording_views,
+    add_trace_argument,
+    choose_trace,
+    show_recording,
+)
 from .show_trace import show_trace
 from .target import (
     MAKE_A_TRACE,
@@ -27,7 +35,7 @@ DEFAULT_MAX_LINES = 200
 DEFAULT_SLOWEST = 10
 
 DESCRIPTION = """\
-Print a graph or a trace as text.
+Print a graph, a trace or a recording as text.
 
 Of a graph, by default: counts, and the first lines of the tree. A node receives the gradient of
 what its forward function returned, and passes gradients on to the nodes that made its inputs. So
@@ -35,6 +43,9 @@ the text starts at the loss and ends at the parameters.
 
 Of a trace, by default: a line for each node that ran, in the order in which they ran, with the
 gradients that it received and returned; and where NaN or Inf was born, if something is not finite.
+
+Of a recording, by default: what went wrong, the steps, the modules that took longest, and what was
+written in place; with --trace N one of its backward passes, as a trace is shown.
 """
 
 EPILOG = """\
@@ -48,6 +59,9 @@ examples:
   inspect-autograd show trace.json                     what ran, and where NaN was born
   inspect-autograd show step.jsonl --find "*.weight"   the same of some nodes, from a log
   inspect-autograd show trace.json --flow module       how large the gradients of modules are
+  inspect-autograd show recording.json                 what a training step did
+  inspect-autograd show recording.json --memory line   what lines keep in memory for backward
+  inspect-autograd show recording.json --trace 0       its first backward pass, node by node
 """
 
 FOR_GRAPHS = {
@@ -56,6 +70,14 @@ FOR_GRAPHS = {
     "--summary": "Leave it out: what a trace shows is the table of what ran.",
     "--memory": MEMORY_OF_A_TRACE,
 }
+OF_ONE_TRACE = "Add --trace N, which shows one backward pass of the recording, such as --trace 0."
+OF_ITS_GRAPH = 'Save the graph in Python, recording.graph.save("graph.json"), and name that file.'
+NOT_FOR_RECORDINGS = {
+    **dict.fromkeys(("--find", "--flow", "--slowest", "--learning-rate", "--pass"), OF_ONE_TRACE),
+    "--node": OF_ONE_TRACE,
+    **dict.fromkeys(("--tree", "--summary"), OF_ITS_GRAPH),
+}
+OF_ALL_TRACES = dict.fromkeys(("--cuts", "--writes", "--timeline"), "Leave --trace out.")
 FOR_TRACES = dict.fromkeys(("--flow", "--slowest", "--learning-rate", "--pass"), MAKE_A_TRACE)
 
 
@@ -108,6 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of a trace: the nodes that took longest (%(const)s by default)",
     )
+    add_recording_views(views)
+    add_trace_argument(parser, "the backward pass to show as a trace")
     parser.add_argument(
         "--max-lines",
         type=count,
@@ -130,10 +154,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, say: Say) -> Result:
-    """Print the graph or trace, or the part of it that was asked for."""
+    """Print the graph, trace or recording, or the part of it that was asked for."""
     _check_options(options)
     loaded = load_target(options.target, max_nodes=options.max_nodes)
     data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Recording):
+        if options.trace is None or options.memory:
+            refuse_options(options, NOT_FOR_RECORDINGS, "recording", meant="graph or a trace")
+            return Result(data | show_recording(loaded, options, say))
+        refuse_options(options, OF_ALL_TRACES, "trace", meant="whole recording")
+        loaded = choose_trace(loaded, options)
+    else:
+        kind = "trace" if isinstance(loaded, Trace) else "graph"
+        refuse_options(options, FOR_RECORDINGS, kind, meant="recording")
     if isinstance(loaded, Trace):
         refuse_options(options, FOR_GRAPHS, "trace")
         return Result(data | show_trace(loaded, options, say))
@@ -144,6 +177,7 @@ def run(options: argparse.Namespace, say: Say) -> Result:
 def _check_options(options: argparse.Namespace) -> None:
     if is_code(options.target):  # Before it runs, which may take long.
         refuse_options(options, FOR_TRACES, "graph")
+        refuse_options(options, FOR_RECORDINGS, "graph", meant="recording")
     for name in ("--learning-rate", "--pass"):
         if options.flow is None and getattr(options, name[2:].replace("-", "_")) is not None:
             raise UsageError(

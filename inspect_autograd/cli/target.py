@@ -8,11 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import ArgumentTypeError, NoGraphError, TargetError
+from ..events.recording import Recording
 from ..events.trace import Trace
 from ..graph.graph import Graph
 from .result import UsageError
 
 __all__ = [
+    "MAKE_A_RECORDING",
     "MAKE_A_TRACE",
     "add_target_arguments",
     "count",
@@ -24,13 +26,18 @@ __all__ = [
 ]
 
 FORMS = (
-    "Name a saved graph or trace (graph.json, trace.json, trace.jsonl), a name in a file "
-    "(train.py:loss), or a name in a module (package.module:loss)."
+    "Name a saved graph, trace or recording (graph.json, trace.json, trace.jsonl, "
+    "recording.json), a name in a file (train.py:loss), or a name in a module "
+    "(package.module:loss)."
 )
 TRACES = "Name a saved trace (trace.json) or the log of one (trace.jsonl)."
 MAKE_A_TRACE = (
     "Trace the backward pass in Python first: `with inspect_autograd.trace(loss) as trace:` around "
     'loss.backward(), then trace.save("trace.json").'
+)
+MAKE_A_RECORDING = (
+    "Record a step in Python first: `with inspect_autograd.record(model) as recording:` around "
+    'forward and backward, then recording.save("recording.json").'
 )
 SAVED_SUFFIXES = (".json", ".jsonl")
 
@@ -40,8 +47,8 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="a saved graph (graph.json), a saved trace (trace.json) or the log of one "
-        "(trace.jsonl), or a tensor or function in Python code (train.py:loss, "
+        help="a saved graph (graph.json), trace (trace.json), log of a trace (trace.jsonl) or "
+        "recording (recording.json), or a tensor or function in Python code (train.py:loss, "
         "package.module:make_loss)",
     )
     parser.add_argument(
@@ -75,19 +82,22 @@ def positive_number(text: str, what: str) -> float:
     return number
 
 
-def refuse_options(options: argparse.Namespace, remedies: Mapping[str, str], kind: str) -> None:
+def refuse_options(
+    options: argparse.Namespace, remedies: Mapping[str, str], kind: str, *, meant: str = ""
+) -> None:
     """Refuse the options that the target has no use for.
 
     Args:
         options: What the command line says; as `options.target` the target.
         remedies: Names of the options that are refused, as on the command line, with what to do
             instead.
-        kind: What the target is: `graph` or `trace`.
+        kind: What the target is: `graph`, `trace` or `recording`.
+        meant: What the options are for, if it is not the other one of graph and trace.
 
     Raises:
         UsageError: One of them is there.
     """
-    other = {"graph": "trace", "trace": "graph"}[kind]
+    other = meant or {"graph": "trace", "trace": "graph"}[kind]
     for name, remedy in remedies.items():
         value = getattr(options, name.removeprefix("--").replace("-", "_"))
         if value is not None and value is not False:
@@ -102,8 +112,8 @@ def is_code(target: str) -> bool:
     return ":" in target and not Path(target).exists()
 
 
-def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace:
-    """The graph that a target names, or the trace in a file.
+def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace | Recording:
+    """The graph that a target names, or what there is in a file.
 
     Args:
         target: As on the command line.
@@ -112,7 +122,7 @@ def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace:
     Raises:
         TargetError: The target names nothing, or nothing that has a graph.
         UserCodeError: The code that it names raised an error.
-        FileFormatError: The file is no saved graph or trace.
+        FileFormatError: The file is no saved graph, trace or recording.
     """
     if not is_code(target):
         return _load_file(Path(target), max_nodes)
@@ -128,7 +138,7 @@ def load_trace(target: str) -> Trace:
     """The trace in a file, where nothing else will do.
 
     Raises:
-        TargetError: There is no such file, or it holds a graph.
+        TargetError: There is no such file, or it holds a graph or a recording.
         FileFormatError: The file is no saved trace.
     """
     path = Path(target)
@@ -146,13 +156,19 @@ def load_trace(target: str) -> Trace:
         raise TargetError(
             f"{path} is a saved graph; expected a saved trace", remedy=f"{TRACES} {MAKE_A_TRACE}"
         )
+    if isinstance(loaded, Recording):
+        raise TargetError(
+            f"{path} is a saved recording; expected a saved trace",
+            remedy="Save one of its traces: "
+            f"inspect-autograd render {path} --trace 0 -o trace.json",
+        )
     return loaded
 
 
 # -- files ---------------------------------------------------------------------------------------
 
 
-def _load_file(path: Path, max_nodes: int | None) -> Graph | Trace:
+def _load_file(path: Path, max_nodes: int | None) -> Graph | Trace | Recording:
     if path.suffix == ".py":
         if not path.exists():
             raise _missing_file(path)

@@ -18,12 +18,20 @@ ADVICE = (
     (r"^(… and \d+ more rows?, .*); GradientFlow\.rows has all$", r"\1; --json has all"),
     (r"^(… and \d+ more); Comparison\.differences has the first (\d+)$",
      r"\1; --json has the first \2"),
+    (r"recording\.cuts has all$", "--cuts shows all"),
+    (r"recording\.mutations has all$", "--writes --json has all"),
+    (r"recording\.steps has all$", "--json has all"),
+    (r"see recording\.table\(\)$", "see --modules"),
+    (r"print\(recording\.traces\[(\d+)\]\.first_nonfinite\(\)\) tells more",
+     r"--trace \1 tells more"),
+    (r"^(… and \d+ more notes?): recording\.notes$", r"\1, which --json shows"),
+    (r"^more: recording.*$", "more: --modules, --timeline, --memory line, --trace 0"),
 )  # fmt: skip
 COMPILED = [(re.compile(pattern, re.MULTILINE), words) for pattern, words in ADVICE]
 
 
 def reword(text: str) -> str:
-    """The text, with options where it names methods of a Trace or of a SavedMemory."""
+    """The text, with options where it names methods of a Trace, a Recording or a SavedMemory."""
     for pattern, words in COMPILED:
         text = pattern.sub(words, text)
     return text

@@ -56,7 +56,9 @@ def _headline(data: RecordingData) -> str:
     duration = sum(step.duration_ns for step in steps)
     passes = len(data.traces)
     what = f"{passes} backward pass{'es' * (passes != 1)}"
-    dropped = f" ({data.dropped_steps} earlier ones were dropped)" if data.dropped_steps else ""
+    count = data.dropped_steps
+    were = "one was" if count == 1 else "ones were"
+    dropped = f" ({count} earlier {were} dropped)" if count else ""
     return (
         f"Recording of {plural(len(steps), 'step')}{dropped}, {what}, "
         f"{format_duration(duration)}; {LEVELS[data.stats_level]}"
