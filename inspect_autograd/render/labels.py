@@ -26,6 +26,7 @@ __all__ = [
 MAX_NAME_CHARS = 44
 MAX_LINE_CHARS = 48
 MAX_SCOPE_CHARS = 36
+IN_BACKWARD = " (in backward)"
 MAX_ATTRIBUTES = 10
 MAX_TOOLTIP_LINES = 40
 MAX_TOOLTIP_CHARS = 1000
@@ -43,12 +44,18 @@ def display_name(node: Node) -> str:
 
 
 def module_text(node: Node, limit: int = MAX_SCOPE_CHARS) -> str:
-    """The module of a node, unless its name says it already."""
+    """The module of a node, unless its name says it already.
+
+    A node that a backward pass made (`create_graph=True`) has the module of the node that ran; that
+    it was not made in the forward pass is said.
+    """
     if node.scope and display_name(node).startswith(f"{node.scope}."):
         return ""
     if node.kind == "fold" and node.scope and node.label.startswith(node.scope):
         return ""
-    return shorten(scope_text(node.scope), limit)
+    late = IN_BACKWARD if node.creation is not None and node.creation.made_by else ""
+    scope = shorten(scope_text(node.scope), limit - len(late))
+    return scope + late if scope else ""
 
 
 def node_lines(

@@ -84,6 +84,13 @@ def test_a_name_that_says_the_module_is_enough() -> None:
     assert module_text(replace(nodes[1], kind="fold", fold=fold)) == ""
 
 
+def test_what_a_backward_pass_made_is_told_apart() -> None:
+    made = replace(recorded().nodes[1], creation=Creation(made_by="ReluBackward0"))
+    assert module_text(replace(made, scope="encoder.0")) == "encoder.0 (in backward)"
+    assert module_text(made) == "encoder.lay…projection (in backward)"
+    assert module_text(replace(made, scope=None)) == ""
+
+
 def test_a_long_file_name_keeps_its_line() -> None:
     name = "a_very_long_name_of_a_training_script.py"
     creation = Creation(source=SourceLine(f"/somewhere/{name}", 1234, "f"))
