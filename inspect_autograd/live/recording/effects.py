@@ -2,68 +2,253 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import FrameType
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.utils.checkpoint import CheckpointFunction
+
 from ...events.effects import Cut, Mutation
+from ..engine_calls import EngineCall
 from ..parameters import TensorNames
+from ..private_modes import functions_unobserved
+from .cut_finder import CutFinder
+from .cut_reasons import is_optimizer_code
 from .function_kinds import Kind
+from .function_names import name_of_call
+from .known_tensors import KnownTensors, NameSource
+from .source_lines import SourceLines
+from .tensor_arguments import find_tensors
+from .writes import Versions, WriteRows, find_statistics, find_targets, read_version
 
 if TYPE_CHECKING:
     from .thread_watch import ThreadWatch
 
-__all__ = ["Effects"]
+__all__ = ["Call", "Effects"]
+
+Call = tuple[Kind, Any, Any, Any]
+"""What was called: its kind, the function, positional and named arguments."""
+
+_DETACH_IN_PLACE = torch.Tensor.detach_
+
+
+@dataclass(slots=True)
+class _Before:
+    """What is noted before a function that may write is called."""
+
+    versions: Versions
+    always: bool = False
+    mask: int = 0
+
+
+@dataclass(slots=True)
+class _FunctionCall:
+    """A custom Function while it runs.
+
+    Attributes:
+        versions: Those of its arguments.
+        needs_grad: The arguments that require grad.
+        mark: What was written before.
+        gathered: What the checkpoint around it has gathered.
+    """
+
+    versions: Versions
+    needs_grad: list[torch.Tensor]
+    mark: Any
+    gathered: int | None
 
 
 class Effects:
-    """Notes cuts and writes of one recording, in all its threads."""
+    """Notes cuts and writes of one recording, in all its threads.
+
+    Args:
+        begin_ns: What counts as 0 for the times, by `time.perf_counter_ns`.
+
+    Attributes:
+        followed: What is known of the tensors that are followed; falsy while there are none.
+    """
 
     def __init__(self, *, begin_ns: int) -> None:
-        self._begin_ns = begin_ns
+        self.begin_ns = begin_ns
+        self._oldest = 0
+        self._known = KnownTensors()
+        self._writes = WriteRows(self._known)
+        self._cuts = CutFinder(self._known)
+        self.followed = self._cuts.taints.by_id
 
-    def prepare(self, kind: Kind, function: Any, args: Any, kwargs: Any) -> Any:
-        """A function that may write is about to be called; what is returned comes back."""
+    # -- functions -----------------------------------------------------------------------------
 
-    def finish(
-        self,
-        watch: ThreadWatch,
-        kind: Kind,
-        function: Any,
-        args: Any,
-        kwargs: Any,
-        result: Any,
-        token: Any,
-        frame: FrameType,
-    ) -> None:
-        """A function was called that is not `Kind.PLAIN`."""
+    def prepare(self, call: Call, source: NameSource) -> Any:
+        """A function is about to be called; what is returned comes back in `finish`."""
+        kind, function, args, kwargs = call
+        if kind is Kind.LEAVES:
+            return None
+        with functions_unobserved():
+            if kind is Kind.STATISTICS:
+                targets, always = find_statistics(function, args, kwargs), True
+            else:
+                targets = find_targets(kind, args, kwargs)
+                always = getattr(function, "__name__", "") == "__set__"
+            if not targets:
+                return None
+            before = _Before([(tensor, read_version(tensor)) for tensor in targets], always)
+            if function is _DETACH_IN_PLACE:
+                before.mask = self._cuts.leaves_behind(targets, source)
+            return before
+
+    def finish(self, watch: ThreadWatch, call: Call, result: Any, token: Any) -> None:
+        """A function was called that is not `Kind.PLAIN`.
+
+        It need not be told of one that made a node, gave back one tensor and was not prepared for,
+        as long as nothing is `followed`.
+        """
+        kind, function, args, kwargs = call
+        with functions_unobserved():
+            written = () if token is None else self._note_writes(watch, function, token)
+            tensors = find_tensors(args, kwargs)
+            if kind is Kind.LEAVES:
+                self._cuts.leave_torch(watch, function, tensors, result)
+                return
+            outputs = [result] if result.__class__ is torch.Tensor else find_tensors((result,))
+            if kind is not Kind.STATISTICS:  # Which are no result of what comes after.
+                outputs += [t for t in written if all(t is not output for output in outputs)]
+            if outputs:
+                mask = 0 if token is None else token.mask
+                cuts = self._cuts.after_call(watch, function, tensors, outputs, mask)
+                cuts |= self._cuts.follow(function, args, tensors)
+                if cuts:
+                    self._cuts.taint(outputs, written, cuts)
+
+    def _note_writes(
+        self, watch: ThreadWatch, function: Any, before: _Before
+    ) -> Sequence[torch.Tensor]:
+        source = watch.host
+        tensors, written = self._writes.find_written(before.versions, source, always=before.always)
+        if written and not (watch.is_counting and is_optimizer_code(sys._getframe())):
+            calls = watch.calls_here()
+            site = calls.find_site(sys._getframe())
+            self._writes.note(name_of_call(function), calls, site, written)
+        return tensors
+
+    # -- custom Functions ----------------------------------------------------------------------
 
     def enter_function(self, watch: ThreadWatch, cls: Any, args: Any) -> Any:
         """A custom Function is about to run."""
+        with functions_unobserved():
+            tensors = find_tensors(args)
+            needs_grad = [tensor for tensor in tensors if tensor.requires_grad]
+            versions = [(tensor, read_version(tensor)) for tensor in tensors]
+            gathered = watch.gathered
+            if cls is CheckpointFunction and not needs_grad and gathered is None:
+                watch.gathered = 0
+            return _FunctionCall(versions, needs_grad, self._writes.mark(), gathered)
 
     def leave_function(
-        self, watch: ThreadWatch, token: Any, cls: Any, args: Any, result: Any, frame: FrameType
+        self, watch: ThreadWatch, token: Any, cls: Any, args: Any, result: Any
     ) -> None:
         """It is over; `result` is None where it raised."""
+        if token is None:
+            return
+        gathered, watch.gathered = watch.gathered, token.gathered
+        with functions_unobserved():
+            written = self._note_writes_of_function(watch, cls, token)
+            outputs = find_tensors((result,))
+            tensors = find_tensors(args)
+            if not outputs:
+                return
+            is_checkpoint = cls is CheckpointFunction and token.gathered is None
+            mask = (gathered or 0) if is_checkpoint else 0
+            cuts = self._cuts.after_function(watch, cls, token.needs_grad, outputs, mask)
+            cuts |= self._cuts.follow(cls, args, tensors)
+            if cuts:
+                self._cuts.taint(outputs, written, cuts)
 
-    def begin_optimizer(self, watch: ThreadWatch, optimizer: Any) -> Any:
-        """An optimizer of torch is about to step."""
+    def _note_writes_of_function(
+        self, watch: ThreadWatch, cls: Any, call: _FunctionCall
+    ) -> Sequence[torch.Tensor]:
+        """Note what was written but not seen: `mark_dirty` counts, whatever wrote."""
+        tensors, written = self._writes.find_written(call.versions, watch.host, always=False)
+        unseen = [write for write in written if not self._writes.was_noted(call.mark, write[0])]
+        if unseen:
+            calls = watch.calls_here()
+            site = calls.find_site(sys._getframe())
+            self._writes.note(f"{cls.__qualname__}.apply", calls, site, unseen)
+        return tensors
 
-    def end_optimizer(
-        self, watch: ThreadWatch, token: Any, optimizer: Any, frame: FrameType
+    # -- optimizers ----------------------------------------------------------------------------
+
+    def begin_optimizer(self, optimizer: Any) -> Any:
+        """An optimizer of torch is about to step; what is returned comes back."""
+        with functions_unobserved():
+            return [read_version(parameter) for parameter in _parameters(optimizer)]
+
+    def end_optimizer(self, watch: ThreadWatch, versions: Any, optimizer: Any) -> None:
+        """It has. Fused kernels do not count their writes (seen on 2.13)."""
+        with functions_unobserved():
+            parameters = _parameters(optimizer)
+            if len(parameters) != len(versions):
+                return
+            find, source = self._known.find, watch.host
+            fused = {
+                id(parameter)
+                for group in optimizer.param_groups
+                if group.get("fused")
+                for parameter in group["params"]
+                if parameter.grad is not None
+            }
+            written = []
+            for parameter, before in zip(parameters, versions, strict=True):
+                after = read_version(parameter)
+                if after != before or id(parameter) in fused:
+                    known = find(parameter, source)
+                    written.append((known, known.meta, before, after))
+            if written:
+                calls = watch.calls_here()
+                site = calls.find_site(sys._getframe())
+                name = f"torch.optim.{type(optimizer).__qualname__}.step"
+                self._writes.note(name, calls, site, written)
+
+    # -- passes and steps ----------------------------------------------------------------------
+
+    def begin_pass(
+        self, call: EngineCall, leaves: Iterable[torch.Tensor] | None, source: NameSource
     ) -> None:
-        """It has."""
+        """A backward pass is about to start.
 
-    def begin_pass(self, outputs: Sequence[Any]) -> None:
-        """A backward pass is about to start from these tensors or GradientEdges."""
+        Args:
+            call: How the engine is called.
+            leaves: All leaves of its graph, where somebody has walked it anyway.
+            source: Has names.
+        """
+        with functions_unobserved():
+            self._cuts.begin_pass(call, leaves, source)
 
     def start_step(self, step: int, oldest: int) -> None:
         """A step begins; what happened before the step `oldest` is no longer wanted."""
+        self._oldest = oldest
+        self._cuts.step = step
+        self._writes.start_step(step, oldest)
+        self._cuts.rows.drop_before(oldest)
+
+    # -- what comes out ------------------------------------------------------------------------
 
     def mutations(self, names: TensorNames) -> tuple[Mutation, ...]:
         """All writes, in order."""
-        return ()
+        return self._writes.to_mutations(names, SourceLines(), self.begin_ns)
 
     def cuts(self, names: TensorNames) -> tuple[Cut, ...]:
         """All cuts; those that cost a parameter its path come first."""
-        return ()
+        return self._cuts.rows.to_cuts(
+            names, SourceLines(), self._oldest, has_passes=self._cuts.passes > 0
+        )
+
+    def close(self) -> None:
+        """Follow nothing any more; what was noted stays."""
+        self._cuts.taints.close()
+        self._known.close()
+
+
+def _parameters(optimizer: Any) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

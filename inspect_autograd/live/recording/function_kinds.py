@@ -22,7 +22,9 @@ class Kind(IntEnum):
     """Writes to a tensor it is given."""
     MAY_WRITE = 3
     """Python code of torch, which may write to what it is given (`inplace=True`, statistics)."""
-    LEAVES = 4
+    STATISTICS = 4
+    """Updates running statistics, which PyTorch does not count as a write to them."""
+    LEAVES = 5
     """Its result is no tensor, but holds values of one: `item`, `tolist`, `numpy`."""
 
 
@@ -36,11 +38,11 @@ _PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag", "grad_fn"
 _PLAIN = frozenset(
     (
         "__bool__", "__contains__", "__deepcopy__", "__dir__", "__format__", "__hash__",
-        "__len__", "__reduce_ex__", "__repr__", "backward", "data_ptr", "dim", "element_size",
-        "get_device", "is_complex", "is_contiguous", "is_floating_point", "is_inference",
-        "is_same_size", "is_set_to", "is_shared", "is_signed", "nelement", "numel",
+        "__len__", "__reduce_ex__", "__repr__", "_set_grad_enabled", "backward", "data_ptr", "dim",
+        "element_size", "get_device", "is_complex", "is_contiguous", "is_floating_point",
+        "is_inference", "is_same_size", "is_set_to", "is_shared", "is_signed", "nelement", "numel",
         "register_hook", "register_post_accumulate_grad_hook", "requires_grad_", "retain_grad",
-        "size", "sparse_dim", "storage", "storage_offset", "stride", "type", "untyped_storage",
+        "size", "sparse_dim", "storage", "storage_offset", "stride", "untyped_storage",
     )
 )  # fmt: skip
 
@@ -76,12 +78,16 @@ def _classify(function: Any) -> Kind:
         return Kind.PLAIN
     if name in _LEAVES:
         return Kind.LEAVES
-    if name in _PLAIN or name.endswith("_like") or name.startswith("new_"):
+    if name in _PLAIN or name.endswith("_like"):
+        return Kind.PLAIN
+    if name.startswith("new_") and name != "new_tensor":
         return Kind.PLAIN
     if _is_in_place(name):
         return Kind.WRITES
+    if name in ("batch_norm", "instance_norm"):
+        return Kind.STATISTICS
     if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
-        return Kind.WRITES if name in ("batch_norm", "instance_norm") else Kind.NORMAL
+        return Kind.NORMAL
     if isinstance(function, FunctionType):
         return Kind.MAY_WRITE
     # An operator of torch.ops; those of a library tell by their schema whether they write.

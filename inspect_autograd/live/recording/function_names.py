@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from types import BuiltinFunctionType, FunctionType, MethodWrapperType
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType
 from typing import Any
 
-__all__ = ["qualified_name"]
+__all__ = ["name_of_call", "qualified_name"]
 
 _CLASSES = {"TensorBase": "Tensor", "_TensorBase": "Tensor", "_VariableFunctionsClass": "torch"}
 _MODULES = {
@@ -32,6 +33,8 @@ def qualified_name(function: Any) -> str:
         name = getattr(owner, "__name__", None)
         if name is not None and function.__name__ == "__get__":
             return f"Tensor.{name}"
+        if name is not None and function.__name__ == "__set__":
+            return f"Tensor.{name}.__set__"
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     if name is None:
         return str(function)  # An operator of torch.ops: `aten.add.Tensor`.
@@ -43,3 +46,13 @@ def qualified_name(function: Any) -> str:
         module = _MODULES.get(module, module)
         return f"{module}.{name}" if module else str(name)
     return str(name)
+
+
+def name_of_call(function: Any) -> str:
+    """The same; of functions written in C, which live for ever anyway, it is found out once."""
+    if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
+        return _name_of_native(function)
+    return qualified_name(function)
+
+
+_name_of_native = lru_cache(maxsize=2000)(qualified_name)

@@ -156,6 +156,8 @@ class Recorder:
                 remedy="Call inspect_autograd.record(...) again for the next block.",
             )
         self._begin_ns = time.perf_counter_ns()
+        if self.effects is not None:
+            self.effects.begin_ns = self._begin_ns
         self._steps = StepBook(self._limit, self._plan)
         self.names()
         recording = Recording(
@@ -197,6 +199,8 @@ class Recorder:
             self._models = None
             self._params = None
             self._names = TensorNames(())
+            if self.effects is not None:
+                self.effects.close()
 
     def _close(self) -> None:
         if not self._is_inside:
@@ -340,6 +344,8 @@ class Recorder:
         if current_graph_task() != -1 or running:
             # A pass inside of another one belongs to the trace of that.
             outer = running[-1] if running else self._any_running()
+            if self.effects is not None and self.is_open:
+                self.effects.begin_pass(call, None, self)
             return None if outer is None else (outer, outer.tracer.watch.begin(call))
         if watch is None:
             return None  # A thread that is not recorded.
@@ -348,10 +354,11 @@ class Recorder:
         self.steps.current.pass_count += 1
         if not self.is_open:
             return None
-        if self.effects is not None:
-            self.effects.begin_pass(call.outputs)
         recorded = self._passes.begin(call, self.names(), self._attribution())
         running.append(recorded)
+        if self.effects is not None:
+            leaves = () if recorded is None else recorded.tracer.leaves()
+            self.effects.begin_pass(call, leaves, self)
         if recorded is not None:
             self.steps.current.traces.append(recorded.trace)
             self.steps.current.trace_starts_ns.append(recorded.tracer.begin_ns)

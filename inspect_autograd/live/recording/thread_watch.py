@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..parameters import TensorNames
 from ..private_modes import is_mode_on, next_sequence_nr, push_mode, remove_mode
 from .calls import COMPILED_REGION, ModuleCall, ThreadCalls
 from .effects import Effects
@@ -22,6 +23,7 @@ from .thread_marks import mark
 __all__ = ["Host", "ThreadWatch"]
 
 _ident = threading.get_ident
+_Tensor = torch.Tensor
 
 
 class Host(Protocol):
@@ -43,6 +45,9 @@ class Host(Protocol):
 
     def fail(self, error: Exception) -> None:
         """Something of ours went wrong; the program goes on."""
+
+    def names(self) -> TensorNames:
+        """Names of the tensors that are known so far."""
 
     def end_step(self, reason: str) -> None:
         """The step that runs is over."""
@@ -66,11 +71,16 @@ class ThreadWatch(TorchFunctionMode):
     Attributes:
         calls: What was called.
         host: The recording.
+        gathered: Inside of a checkpoint that may cut, the set of the leaves that were used.
+        is_counting: Whether an optimizer steps whose writes are seen from versions.
+        is_updating: Whether an optimizer steps that computes only updates.
     """
 
     def __init__(self, host: Host) -> None:
         super().__init__()
         self.host = host
+        self.gathered: int | None = None
+        self.is_counting = self.is_updating = False
         self.calls = host.new_calls()
         self._suspended: list[int] = []
         self._is_active = False
@@ -111,6 +121,11 @@ class ThreadWatch(TorchFunctionMode):
         elif not self._pushed:
             self.deactivate()
 
+    def calls_here(self) -> ThreadCalls:
+        """The rows of the thread that runs, which may be one of the engine's."""
+        calls = self.calls
+        return calls if calls.ident == _ident() else self.host.calls_of_thread()
+
     # -- backward passes and optimizers ---------------------------------------------------------
 
     def begin_pass(self) -> None:
@@ -141,31 +156,31 @@ class ThreadWatch(TorchFunctionMode):
         if not self.host.is_open:
             return
         token = None
-        if self.host.effects is not None:
-            token = self.host.effects.begin_optimizer(self, optimizer)
-        is_plain = (
-            not has_closure
-            and type(optimizer).__module__.startswith("torch.optim.")
-            and not optimizer.defaults.get("differentiable")
-        )
+        is_torch = type(optimizer).__module__.startswith("torch.optim.")
+        if is_torch and self.host.effects is not None:
+            token = self.host.effects.begin_optimizer(optimizer)
+        is_plain = not has_closure and is_torch and not optimizer.defaults.get("differentiable")
         if is_plain:
             self.deactivate()
+        self.is_counting, self.is_updating = is_torch, not has_closure
         self._step = token, is_plain
 
-    def end_optimizer(self, optimizer: Any, frame: FrameType) -> None:
+    def end_optimizer(self, optimizer: Any) -> None:
         """It has done its step."""
         if self._step is None:
             return
         (token, is_plain), self._step = self._step, None
+        self.is_counting = self.is_updating = False
         if is_plain:
             self.activate()
-        if self.host.effects is not None and self.host.is_open:
-            self.host.effects.end_optimizer(self, token, optimizer, frame)
+        if token is not None and self.host.effects is not None and self.host.is_open:
+            self.host.effects.end_optimizer(self, token, optimizer)
 
     def _end_abandoned_step(self) -> None:
         """The hook that ends a step does not run where the step raised."""
         if self._step is not None:
             is_plain, self._step = self._step[1], None
+            self.is_counting = self.is_updating = False
             if is_plain:
                 self.activate()
 
@@ -180,7 +195,7 @@ class ThreadWatch(TorchFunctionMode):
         effects, token = host.effects, None
         if effects is not None and (kwargs or kind >= Kind.WRITES):
             try:
-                token = effects.prepare(kind, func, args, kwargs)
+                token = effects.prepare((kind, func, args, kwargs), host)
             except Exception as error:  # The user's program must not fail for our sake.
                 host.fail(error)
         before = next_sequence_nr()
@@ -194,8 +209,13 @@ class ThreadWatch(TorchFunctionMode):
                 calls.note(before, after, func, sys._getframe(1))
                 if host.is_threaded:
                     mark(result, args, (calls.key, before, after))
-            if effects is not None:
-                effects.finish(self, kind, func, args, kwargs, result, token, sys._getframe(1))
+            if effects is not None and (
+                after == before
+                or token is not None
+                or effects.followed
+                or result.__class__ is not _Tensor
+            ):
+                effects.finish(self, (kind, func, args, kwargs), result, token)
         except Exception as error:
             host.fail(error)
         return result
@@ -252,7 +272,7 @@ class ThreadWatch(TorchFunctionMode):
             if self.host.is_threaded:
                 mark(result, args, (self.calls.key, before, after))
         if self.host.effects is not None:
-            self.host.effects.leave_function(self, token[1], cls, args, result, frame)
+            self.host.effects.leave_function(self, token[1], cls, args, result)
 
     def suspend(self) -> None:
         """See nothing until `resume`: compiled code is entered."""

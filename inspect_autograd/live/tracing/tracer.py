@@ -218,6 +218,11 @@ class Tracer:
             self.close(None)
             raise
 
+    def leaves(self) -> list[Any]:
+        """The tensors of the leaves of the graph as far as it is known; only before `close`."""
+        nodes = self._graph.ids
+        return [node.variable for node in nodes if type(node).__name__ == "AccumulateGrad"]
+
     def _finish_log(self, data: TraceData) -> TraceData:
         if self._log is not None:
             try:
