@@ -62,12 +62,16 @@ class Link(NamedTuple):
 
 _NONE = Link("none")
 
+_MODULE_MEMBERS = ("_modules", "_buffers", "_parameters")
+"""Attributes of a module that hold what `model.name` finds."""
+
 
 class Linker:
     """Names links; remembers the places of the members of long lists."""
 
     def __init__(self) -> None:
         self._places: dict[int, _Places] = {}
+        self._module_members: dict[int, str] = {}
 
     def link(self, above: object, parent: object, child: object) -> Link:
         """How `parent` holds `child`.
@@ -96,6 +100,12 @@ class Linker:
     def _member_of_dict(self, above: object, parent: Any, child: object) -> Link:
         places = self._places_in(parent)
         name = places.names.get(id(child))
+        owner = self._module_members.get(id(parent))
+        if owner is not None and name is not None:
+            return Link("step", f"[{name}]" if name.isdigit() else f".{name}", owner=owner)
+        if name in _MODULE_MEMBERS and is_kind_of(above, torch.nn.Module):
+            self._module_members[id(child)] = class_name(type(above))
+            return _NONE  # `model.name` finds it, so that is how it is shown.
         if name is not None and is_kind_of(above, type):
             return Link("step", f".{name}")
         if name is not None and above is not None and parent is instance_dict(above):
