@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from ..events.recording import Recording
     from ..events.trace import Trace
 
 __all__ = ["add_arguments", "run"]
@@ -26,7 +27,8 @@ TABLE_LINES = 24
 
 DESCRIPTION = """\
 Compute one gradient step by step, check it against the one worked out by hand, draw two graphs,
-that of this function and that of a transformer, and trace the transformer's backward pass.
+that of this function and that of a transformer, trace the transformer's backward pass, and record
+a whole training step of it.
 """
 
 EPILOG = """\
@@ -86,8 +88,14 @@ TRACE = """\
    In the picture transformer_flow.png the same norms are colours.
 """
 
+STEP = """\
+6. A whole training step: forward, backward, and what the optimizer wrote
+
+{text}
+"""
+
 FILES = """\
-6. Files
+7. Files
 
 {files}
 """
@@ -99,12 +107,17 @@ WHAT = (
     "the same; tooltips tell more of each node",
     "its backward pass: the numbers are the order, the colours the norms",
     "the whole graph as data",
+    "the recorded step as data",
 )
 
 NEXT = """\
 Next, look around in the graph that was saved:
 
    inspect-autograd show {saved} --find "*norm1.weight"
+
+and in the step that was recorded, for example which lines keep memory for backward:
+
+   inspect-autograd show {step} --memory line
 
 Then, with your own code: write a function that returns the loss and the model, such as
 
@@ -121,6 +134,12 @@ or trace its backward pass in your program:
    with inspect_autograd.trace(loss, params=model) as trace:
        loss.backward()
    print(trace)
+
+or record whole steps:
+
+   with inspect_autograd.record(model) as recording:
+       train_one_step()
+   print(recording)
 """
 
 
@@ -147,15 +166,21 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     loss, model = transformer_loss(LAYERS)
     transformer, transformer_data = _show_transformer(loss, model, say)
     trace, trace_data = _show_trace(loss, model, say)
-    paths = _write_files(out, quadratic, transformer, trace)
+    recording, step_data = _show_step(say)
+    paths = [
+        *_write_files(out, quadratic, transformer, trace),
+        recording.save(out / "transformer_step.json"),
+    ]
     rows = [(str(path), what) for path, what in zip(paths, WHAT, strict=True)]
     say(FILES.format(files=_indent(format_table(rows))))
-    say(NEXT.format(saved=shlex.quote(str(paths[-1]))))
+    graph_file, step_file = (shlex.quote(str(path)) for path in paths[-2:])
+    say(NEXT.format(saved=graph_file, step=step_file))
     return Result(
         {
             "quadratic": quadratic_data,
             "transformer": transformer_data,
             "trace": trace_data,
+            "step": step_data,
             "files": [str(path) for path in paths],
         }
     )
@@ -224,6 +249,20 @@ def _show_trace(loss: Tensor, model: Module, say: Say) -> tuple[Trace, dict[str,
     _expect("the first gradient that is not finite", trace.first_nonfinite(), None)
     say(TRACE.format(table=_indent(trace.table(max_lines=TABLE_LINES)), events=len(trace)))
     return trace, {"events": len(trace), "outcome": trace.outcome.status}
+
+
+def _show_step(say: Say) -> tuple[Recording, dict[str, Any]]:
+    from ..live.recording.recorder import record
+    from .examples import transformer_step
+
+    model, step = transformer_step(LAYERS)
+    with record(model, stats="basic") as recording:
+        step()
+    say(STEP.format(text=_indent(str(recording))))
+    written = {write.tensor for write in recording.mutations} - {""}
+    names = {name for name, _ in model.named_parameters()}
+    _expect("the parameters that the optimizer did not write", names - written, set())
+    return recording, {"passes": len(recording.traces), "parameters_written": len(written & names)}
 
 
 def _expect(what: str, found: object, expected: object) -> None:

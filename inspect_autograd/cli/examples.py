@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-__all__ = ["TextClassifier", "quadratic", "transformer_loss"]
+__all__ = ["TextClassifier", "quadratic", "transformer_loss", "transformer_step"]
 
 SEED = 0
 VOCABULARY = 100
@@ -51,3 +53,21 @@ def transformer_loss(layers: int = 6) -> tuple[torch.Tensor, TextClassifier]:
         tokens = torch.randint(VOCABULARY, (BATCH, TOKENS))
         labels = torch.randint(CLASSES, (BATCH,))
         return nn.functional.cross_entropy(model(tokens), labels), model
+
+
+def transformer_step(layers: int = 6) -> tuple[TextClassifier, Callable[[], None]]:
+    """A model, and what does one step of training with it; the same on every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        model = TextClassifier(layers)
+        tokens = torch.randint(VOCABULARY, (BATCH, TOKENS))
+        labels = torch.randint(CLASSES, (BATCH,))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(tokens), labels)
+        loss.backward()
+        optimizer.step()
+
+    return model, step

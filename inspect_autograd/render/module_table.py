@@ -13,7 +13,7 @@ from .escape import shorten, visible
 from .gradient_text import format_duration
 from .table import format_table
 
-__all__ = ["module_lines", "render_module_table"]
+__all__ = ["MEANING", "module_lines", "render_module_table"]
 
 OUTSIDE = "(outside of any module)"
 OUTERMOST = "(outermost)"
@@ -23,8 +23,7 @@ TITLES = (
 )  # fmt: skip
 RIGHT = (*range(1, len(TITLES)),)
 MEANING = (
-    "forward: with submodules; own: without; backward, nodes, saved (activations kept for "
-    "backward), parameters, |gradient|: of the module itself"
+    "forward: with submodules; all else: of the module itself; saved: activations kept for backward"
 )
 
 

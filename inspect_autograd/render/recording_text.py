@@ -11,7 +11,7 @@ from ..events.trace import Trace
 from ..graph.fold.labels import plural
 from .escape import shorten, visible
 from .gradient_text import format_duration
-from .module_table import module_lines
+from .module_table import MEANING, module_lines
 from .step_table import busy_steps, step_lines
 from .write_table import write_lines
 
@@ -108,6 +108,8 @@ def _modules(recording: Recording) -> Iterator[str]:
     left = len(rows) - MAX_MODULES
     if left > 0:
         yield f"… and {plural(left, 'more module')} that took less; see recording.table()"
+    if rows:
+        yield MEANING
 
 
 def _other_cuts(cuts: Sequence[Cut]) -> Iterator[str]:

@@ -66,6 +66,31 @@ def test_trace_backward(tmp_path: Path) -> None:
     assert json.loads((out / "network.chrome.json").read_text(encoding="utf-8"))["traceEvents"]
 
 
+def test_record_training_step(tmp_path: Path) -> None:
+    printed = run("record_training_step.py", tmp_path)
+    lines = [line.strip() for line in printed.splitlines()]
+    # Per block 2 norms and 4 linear layers, each with a weight and a bias; then norm, head, tables.
+    assert "parameters: 42, as worked out by hand" in lines
+    # 4 sequences of 12 words, 4 · 32 numbers each, of 4 bytes.
+    assert "bytes that the GELU of a block keeps: 24576, as worked out by hand" in lines
+    assert any(line.startswith("1 cut of the graph that cost nothing") for line in lines)
+    assert any(line.startswith("Saved for backward by line: ") for line in lines)
+    assert any(
+        line.startswith("GeluBackward0 in blocks.0.mlp.1: torch.nn.functional.gelu at record_")
+        for line in lines
+    )
+    out = tmp_path / "out"
+    assert (out / "transformer_step.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    recording = ia.load(out / "transformer_step.json", ia.Recording)
+    assert "\n".join(str(recording).splitlines()[:3]) in printed
+    # Every parameter, and nothing else, was written, each by the optimizer.
+    written = {write.tensor for write in recording.mutations if "AdamW" in write.function}
+    assert len(written - {""}) == 42
+    events = json.loads((out / "transformer_step.chrome.json").read_text(encoding="utf-8"))
+    names = {event["name"] for event in events["traceEvents"]}
+    assert {"step 0", "blocks.2.attention", "backward()"} <= names
+
+
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
 def test_a_script_is_short_and_says_what_it_does(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ FILES = [
     "transformer.svg",
     "transformer_flow.png",
     "transformer.json",
+    "transformer_step.json",
 ]
 
 
@@ -48,6 +49,9 @@ def test_it_shows_the_gradient_and_writes_the_pictures(process: Any, tmp_path: P
     graph = ia.load(out / "transformer.json", ia.Graph)
     assert len(graph) > 150
     assert "encoder.layers.5.linear2.weight" in graph.parameters()
+    assert any(line.startswith("Recording of 1 step, 1 backward pass, ") for line in lines)
+    recording = ia.load(out / "transformer_step.json", ia.Recording)
+    assert {write.tensor for write in recording.mutations} >= {"head.weight", "positions"}
 
 
 def test_as_json(cli: Any, tmp_path: Path) -> None:
@@ -62,6 +66,7 @@ def test_as_json(cli: Any, tmp_path: Path) -> None:
     # Embedding, positions, 2 of the head, and per layer 4 of attention, 4 of the linear layers,
     # 4 of the norms.
     assert ran.json["transformer"]["parameters_reached"] == 4 + 6 * 12
+    assert ran.json["step"] == {"passes": 1, "parameters_written": 4 + 6 * 12}
     assert [Path(path).name for path in ran.json["files"]] == FILES
     assert all(Path(path).is_file() for path in ran.json["files"])
 

@@ -195,7 +195,7 @@ def test_the_table_by_module() -> None:
     assert lines[0].split() == ["module", "calls", "forward", "own", "backward", "nodes"]
     (block,) = [line for line in lines if line.startswith("block")]
     assert block.split()[1:8] == ["1", "0.4", "µs", "0.4", "µs", "1.1", "µs"]
-    assert lines[-1].startswith("forward: with submodules; own: without;")
+    assert lines[-1].startswith("forward: with submodules; all else: ")
     assert [line.split("  ")[0] for line in lines[1:-1]] == [
         "(outside of any module)", "(outermost)", "block"
     ]  # fmt: skip
