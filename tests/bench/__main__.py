@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 
-from . import capture, pictures, startup, trace
+from . import capture, pictures, record, startup, trace
 
 SUITES = {
     "capture": capture.main,
     "trace": trace.main,
+    "record": record.main,
     "pictures": pictures.main,
     "startup": startup.main,
 }

@@ -21,13 +21,13 @@ from ..private_modes import next_sequence_nr
 
 __all__ = [
     "COMPILED_REGION",
-    "MODULE_CALL_CODES",
     "ROW",
     "CallSite",
     "ModuleCall",
     "ThreadCalls",
     "find_site",
     "is_library",
+    "set_module_call_code",
 ]
 
 _OURS = str(Path(__file__).parents[1]) + os.sep
@@ -44,20 +44,33 @@ COMPILED_REGION = "code compiled by torch.compile"
 Position = tuple[CodeType, int]
 """A place in a program: code, and offset of the instruction (`frame.f_lasti`)."""
 
-MODULE_CALL_CODES: set[CodeType] = set()
-"""Code of the functions that stand in for `Module.__call__`: a frame of one is the border of the
-innermost module call, whose own site is known."""
+_USER, _LIBRARY, _INSPECTOR = "user", "library", "inspect_autograd"
 
 _keys = count()
-_known_files: dict[str, bool] = {}
+_known_owners: dict[str, str] = {}
+_stand_in_codes: list[CodeType | None] = [None]
+
+
+def set_module_call_code(code: CodeType) -> None:
+    """Say which function stands in for `Module.__call__`.
+
+    A frame of it is the border of the innermost module call, whose own site is known.
+    """
+    _stand_in_codes[0] = code
 
 
 def is_library(file: str) -> bool:
     """Whether a file is torch's or ours, so that the user's line is further out."""
-    known = _known_files.get(file)
-    if known is None:
-        known = _known_files[file] = file.startswith((_TORCH, _OURS, "<frozen "))
-    return known
+    return _owner_of(file) is not _USER
+
+
+def _owner_of(file: str) -> str:
+    owner = _known_owners.get(file)
+    if owner is None:
+        is_library = file.startswith((_TORCH, "<frozen "))
+        owner = _INSPECTOR if file.startswith(_OURS) else _LIBRARY if is_library else _USER
+        _known_owners[file] = owner
+    return owner
 
 
 CallSite = tuple[Position | None, tuple[Position, ...]]
@@ -171,14 +184,19 @@ def find_site(frame: FrameType | None, module: ModuleCall | None, *, with_stack:
     inner: list[Position] = []
     while frame is not None:
         code = frame.f_code
-        if code in MODULE_CALL_CODES and module is not None:
+        owner = _known_owners.get(code.co_filename)
+        if owner is None:
+            owner = _owner_of(code.co_filename)
+        if owner is _USER:
+            return (code, frame.f_lasti), tuple(reversed(inner))
+        if owner is _LIBRARY:
+            if with_stack or not inner:
+                inner.append((code, frame.f_lasti))
+        # By identity: the hash of a code object goes through all of its constants.
+        elif code is _stand_in_codes[0] and module is not None:
             position, outer = module.site
             if with_stack:
                 return position, (*outer, *reversed(inner))
-            return position, tuple(inner)
-        if not is_library(code.co_filename):
-            return (code, frame.f_lasti), tuple(reversed(inner))
-        if (with_stack or not inner) and not code.co_filename.startswith(_OURS):
-            inner.append((code, frame.f_lasti))
+            return position, tuple(inner) or outer
         frame = frame.f_back
     return None, tuple(reversed(inner))

@@ -118,7 +118,7 @@ class _Finder:
 
     def __call__(self, id: int) -> Made:
         node = self._trace.graph.nodes[id]
-        return Made(f"#{id} {node.label}", node.creation, node.scope)
+        return Made(node.label, node.creation, node.scope)
 
 
 class _TraceSource:

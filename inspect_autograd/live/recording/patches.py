@@ -17,7 +17,7 @@ import torch
 
 from ..private_modes import CompiledRegions
 from ..private_torch import function_base
-from .calls import MODULE_CALL_CODES
+from .calls import set_module_call_code
 
 __all__ = ["Watcher", "add_watcher", "put", "put_back", "remove_watcher", "watchers_here"]
 
@@ -143,7 +143,7 @@ def _call_module(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
             _told(watcher, watcher.leave_module, token)
 
 
-MODULE_CALL_CODES.add(_call_module.__code__)
+set_module_call_code(_call_module.__code__)
 
 
 def _apply_function(cls: Any, *args: Any, **kwargs: Any) -> Any:

@@ -69,18 +69,18 @@ class GrowingGraph:
         if self._count is not None:
             return []  # Another thread began a pass in the moment in which the block was left.
         ids = self.ids
-        fresh = [(local, node) for local, node in enumerate(live.nodes) if node not in ids]
+        first = len(ids)
+        fresh: Sequence[int] = range(len(live.nodes))
+        if first:
+            fresh = [local for local in fresh if live.nodes[local] not in ids]
         if not fresh:
             return []
-        first = len(ids)
         with collector_paused():
             table = describe_nodes(live, self._metas, self._tensor_names, self._saved_reader)
-        added = []
-        for offset, (_, node) in enumerate(fresh):
-            ids[node] = first + offset
-            added.append((first + offset, node))
+        added = [(first + offset, live.nodes[local]) for offset, local in enumerate(fresh)]
+        ids.update((node, id) for id, node in added)
         if len(fresh) < len(live.nodes):
-            table = _select(table, [local for local, _ in fresh])
+            table = _select(table, fresh)
         self._edges.append(_translate(live, ids, first))
         self.orders.update({first + local: order for local, order in table.orders.items()})
         self._tables.append(table)
