@@ -36,9 +36,11 @@ def drop_our_frames(error: BaseException) -> None:
 def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
     entries = list(_entries(traceback))
     kept = [entries[i] for i in _kept([entry.tb_frame.f_code for entry in entries])]
-    for entry, following in zip(kept, [*kept[1:], None], strict=True):
+    following = None
+    for entry in reversed(kept):
         entry.tb_next = following
-    return kept[0] if kept else None
+        following = entry
+    return following
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
