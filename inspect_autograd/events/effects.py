@@ -94,11 +94,8 @@ class Cut:
         if self.reaches_loss is False:
             return "no parameter lost anything, since no loss was computed from the result"
         count = len(self.parameters)
-        return (
-            "the one parameter behind it was reached in another way"
-            if count == 1
-            else f"all {count} parameters behind it were reached in another way"
-        )
+        whose = {1: "the one parameter", 2: "both parameters"}.get(count, f"all {count} parameters")
+        return f"{whose} behind it {'was' if count == 1 else 'were'} reached in another way"
 
 
 @dataclass(frozen=True, slots=True)

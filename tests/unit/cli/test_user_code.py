@@ -49,7 +49,9 @@ def test_a_file_named_like_a_module_in_use_does_not_replace_it(write: Any) -> No
     path = write(
         "torch.py", "import torch\nname = __name__\ny = torch.ones(1, requires_grad=True)\n"
     )
-    assert len(load_target(f"{path}:y")) == 1
+    graph = load_target(f"{path}:y")
+    assert isinstance(graph, Graph)
+    assert len(graph) == 1
     assert sys.modules["torch"] is torch
 
 

@@ -48,6 +48,10 @@ HERE = "at model.py:12 in encoder"
             (f"Tensor.detach {HERE}: all 3 parameters behind it were reached in another way"),
         ),
         (
+            {"lost": (), "parameters": ("v", "w")},
+            f"Tensor.detach {HERE}: both parameters behind it were reached in another way",
+        ),
+        (
             {"lost": (), "parameters": ("w",)},
             (f"Tensor.detach {HERE}: the one parameter behind it was reached in another way"),
         ),
