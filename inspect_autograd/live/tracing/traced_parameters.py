@@ -60,9 +60,9 @@ class ParameterBook:
             nodes: Nodes with their ids; those that are no leaf are passed over.
         """
         for id, node in nodes:
-            variable = getattr(node, "variable", None)
-            if not isinstance(variable, torch.Tensor) or node.next_functions:
+            if type(node).__name__ != "AccumulateGrad":
                 continue
+            variable = node.variable
             entry = self._by_names.get(self._names.of_leaf(variable))
             if entry is None or entry.node is not None:
                 entry = self._add(self._names.of_leaf(variable), variable)
