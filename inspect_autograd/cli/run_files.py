@@ -32,11 +32,16 @@ class RunFolder:
         path: Where to write; taken from the current folder, which the script may change.
         program: What runs, for the index.
 
+    Attributes:
+        path: The folder.
+        shown: The same as it was given: what the user, in the folder of the command, can type.
+
     Raises:
         UsageError: It is a file.
     """
 
     def __init__(self, path: Path, program: str) -> None:
+        self.shown = path
         self.path = path.absolute()
         self._facts: dict[str, Any] = {"program": program, "state": "running"}
         self._files: list[str] = []
@@ -62,8 +67,8 @@ class RunFolder:
     def prepare(self) -> Path:
         """The folder, made if it is not there, without what an earlier run has left."""
         if not self._is_made:
-            self._is_made = True
             self.path.mkdir(parents=True, exist_ok=True)
+            self._is_made = True
             for name in _files_of(self.path / INDEX):
                 (self.path / name).unlink(missing_ok=True)
         return self.path

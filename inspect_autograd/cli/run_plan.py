@@ -72,6 +72,7 @@ class RunPlan:
         latest: The last step whose traces are kept.
         first_finding: The first gradients that are not finite, in a trace that is written.
         bad_steps: Steps with such gradients among those that are written.
+        failures: Why a step could not be written, and the first one of which this is true.
     """
 
     choice: StepChoice
@@ -85,6 +86,7 @@ class RunPlan:
     latest: KeptStep | None = None
     first_finding: Finding | None = None
     bad_steps: list[int] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
     _ring: deque[KeptStep] = field(default_factory=deque)
     _next_write: float = 0.0
 
@@ -103,7 +105,10 @@ class RunPlan:
             self.passes += step.pass_count
             self.last_step = step.index
         if step.traces and self.wants(step.index):
-            self._take(KeptStep(step.index, tuple(step.traces)))
+            try:
+                self._take(KeptStep(step.index, tuple(step.traces)))
+            except Exception as error:  # Told at the end, not in the middle of a training.
+                self.failures.setdefault(f"{type(error).__name__}: {error}", step.index)
         self.progress.tell(
             step=step.index,
             passes=self.passes,

@@ -166,6 +166,8 @@ class Session:
         folder = self.folder
         with self._guard("write the last traces"):
             self.plan.finish()
+        for failure, step in self.plan.failures.items():
+            complain(f"could not write step {step}: {failure}")
         if self.recording is not None and self.plan.kept:
             with self._guard(f"write {RECORDING}"):
                 self.recording.save(folder.prepare() / RECORDING)

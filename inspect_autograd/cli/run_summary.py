@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..events.gradient_flow import find_gradient_flow
@@ -159,8 +157,7 @@ def _of_files(session: Session) -> Iterator[tuple[str, str]]:
     traces = [name for name in folder.files if name.startswith("step") and name.endswith(".json")]
     if not traces:
         return
-    path = Path(os.path.relpath(folder.path))
-    shown = path if not str(path).startswith("..") else folder.path
+    shown = folder.shown
     others = _count(len(folder.files) - len(traces), "other file")
     yield "files", f"{_count(len(traces), 'trace')} and {others} in {shown}"
     last = shlex.quote(str(shown / sorted(traces)[-1]))

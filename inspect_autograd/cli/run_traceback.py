@@ -9,6 +9,7 @@ from types import CodeType, TracebackType
 
 __all__ = ["drop_our_frames"]
 
+FROZEN = "<frozen "
 OURS = f"{Path(__file__).parents[1]}{os.sep}"
 DISPATCH = "handle_torch_function"
 """The function of `torch.overrides` through which torch's own Python code reaches a function mode:
@@ -52,19 +53,24 @@ def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
 def _kept(codes: list[CodeType]) -> list[int]:
     """Positions of the frames that would be there without us."""
     kept: list[int] = []
+    follows_ours = True  # What stands first is how Python came to run us.
     for i, code in enumerate(codes):
-        is_start = i == 0 or (codes[i - 1].co_filename.startswith("<frozen ") and not kept)
-        if code.co_filename.startswith(OURS) or (
-            is_start and code.co_filename.startswith("<frozen ")
-        ):
-            continue
-        mode = i - 1
-        while mode >= 0 and codes[mode].co_filename.startswith(OURS):
-            mode -= 1
-        # The same function before and after the way through our mode is one call.
-        if mode < i - 1 and kept[-2:] == [mode - 1, mode] and codes[mode].co_name == DISPATCH:
-            del kept[-1]
-            if codes[kept[-1]] is code:
+        if code.co_filename.startswith(OURS):
+            # Python leaves its importing out of tracebacks, but not with us in the middle.
+            while kept and codes[kept[-1]].co_filename.startswith(FROZEN):
                 del kept[-1]
-        kept.append(i)
+            follows_ours = True
+        elif not (follows_ours and code.co_filename.startswith(FROZEN)):
+            if follows_ours:
+                _join_call(codes, kept, code)
+            kept.append(i)
+            follows_ours = False
     return kept
+
+
+def _join_call(codes: list[CodeType], kept: list[int], code: CodeType) -> None:
+    """Drop a function and the way from it into our mode, out of which it is called again."""
+    if len(kept) > 1 and codes[kept[-1]].co_name == DISPATCH:
+        del kept[-1]
+        if codes[kept[-1]] is code:
+            del kept[-1]
