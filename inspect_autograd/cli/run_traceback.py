@@ -56,8 +56,7 @@ def _kept(codes: list[CodeType]) -> list[int]:
     follows_ours = True  # What stands first is how Python came to run us.
     for i, code in enumerate(codes):
         if code.co_filename.startswith(OURS):
-            # Python leaves its importing out of tracebacks, but not with us in the middle.
-            while kept and codes[kept[-1]].co_filename.startswith(FROZEN):
+            while kept and _leads_to_us(codes[kept[-1]]):
                 del kept[-1]
             follows_ours = True
         elif not (follows_ours and code.co_filename.startswith(FROZEN)):
@@ -66,6 +65,17 @@ def _kept(codes: list[CodeType]) -> list[int]:
             kept.append(i)
             follows_ours = False
     return kept
+
+
+def _leads_to_us(code: CodeType) -> bool:
+    """Whether a frame right before one of ours is there for our sake.
+
+    Python leaves its importing out of tracebacks, but not with us in the middle. And what is not
+    to be compiled is called through a function of the compiler.
+    """
+    file = code.co_filename
+    is_compiler = file.endswith(f"_dynamo{os.sep}eval_frame.py") and code.co_name == "_fn"
+    return is_compiler or file.startswith(FROZEN)
 
 
 def _join_call(codes: list[CodeType], kept: list[int], code: CodeType) -> None:

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,9 @@ SCRIPTS = {
     "text": "import sys\nprint('out')\nsys.exit('a text')",
     "tuple": "import sys\nsys.exit((1, 2))",
     "quit": "quit(4)",
-    "system exit from deep": "def f(): raise SystemExit(5)\ntry:\n    1 / 0\nexcept Exception:\n    f()",
+    "system exit from deep": (
+        "def f(): raise SystemExit(5)\ntry:\n    1 / 0\nexcept Exception:\n    f()"
+    ),
     "os._exit": "import os, sys\nprint('lost')\nos.write(1, b'kept')\nos._exit(9)",
     "exception": "def f(n):\n    return 1 / n\nf(0)",
     "cause": ("try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('wrong') from e"),
@@ -279,19 +282,15 @@ def test_a_script_without_torch_is_told_and_leaves_nothing(write: Write, tmp_pat
         (["--stats", "all", "here.py"], "argument --stats: invalid choice: 'all'", "--help"),
     ],
 )
-def test_mistakes(
-    cli: Callable[..., object],
-    arguments: list[str],
-    message: str,
-    remedy: str,
-    write: Write,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("in_folder")
+def test_mistakes(cli: Any, arguments: list[str], message: str, remedy: str) -> None:
+    ran = cli("run", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"error: {message}" in ran.err
+    assert remedy in ran.err.split("What to do: ")[1]
+
+
+@pytest.fixture
+def in_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write("here.py", "")
     monkeypatch.chdir(tmp_path)
-    ran = cli("run", *arguments)
-    assert getattr(ran, "code") == 2  # noqa: B009
-    err = getattr(ran, "err")  # noqa: B009
-    assert f"error: {message}" in err
-    assert remedy in err.split("What to do: ")[1]
