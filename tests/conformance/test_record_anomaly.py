@@ -62,7 +62,8 @@ class Decoder(nn.Module):
         x = self.tokens(ids) + self.positions
         for block in self.blocks:
             x = block(x)
-        return F.linear(self.norm(x), self.tokens.weight)
+        scores: Tensor = F.linear(self.norm(x), self.tokens.weight)
+        return scores
 
 
 class Residual(nn.Module):
@@ -89,7 +90,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         outputs, (hidden, _) = self.lstm(x)
-        state = hidden[-1]
+        state: Tensor = hidden[-1]
         for step in outputs.unbind(1):
             state = self.cell(step, state)
         return state

@@ -65,7 +65,7 @@ class PassRecorder:
         hooked = self._stats != "off" or call.create_graph
         try:
             tracer = Tracer(
-                list(call.outputs),
+                call.outputs[0] if len(call.outputs) == 1 else list(call.outputs),
                 params=names,
                 stats="meta" if self._stats == "off" else self._stats,
                 keep=None,

@@ -13,10 +13,10 @@ import torch
 
 from ...errors import InspectAutogradError
 from ...events.recording import Recording, RecordingData
-from ..engine_calls import EngineCall, unwatch, watch
+from ..engine_calls import unwatch, watch
 from ..node_types import is_node
 from ..parameters import TensorNames
-from ..private_torch import LiveNode, current_graph_task, not_compiled, unobserved
+from ..private_torch import LiveNode, not_compiled, unobserved
 from ..tracing.environment import describe_environment
 from . import patches
 from .arguments import check_limit, check_stats, name_pairs
@@ -27,7 +27,8 @@ from .failures import Failures
 from .forks import unwatch_forks, watch_forks
 from .module_paths import ModulePaths, check_models
 from .optimizers import unwatch_optimizers, watch_optimizers
-from .passes import PassRecorder, RecordedPass, Stats
+from .pass_router import PassRouter
+from .passes import PassRecorder, Stats
 from .source_lines import SourceLines
 from .steps import StepBook, StepPlan
 from .thread_watch import ThreadWatch
@@ -64,7 +65,8 @@ def record(
             no hooks at all, so that traces have a graph but no events.
         saved: Also describe the tensors that nodes save for backward.
         effects: Also note cuts and writes.
-        limit: Keep only the last so many steps. By default all are kept.
+        limit: Keep only the last so many steps, besides the one that runs. By default all are
+            kept.
         stack: Keep all of PyTorch's own lines between the user's line and the call, not only the
             innermost one.
 
@@ -103,6 +105,8 @@ class Recorder:
         is_threaded: Whether more than one thread was recorded.
         is_between_steps: Whether a backward pass is over that no optimizer is known to follow, so
             that the next module call begins a step.
+        is_inside: Whether the block runs.
+        has_stepped: Whether an optimizer has done a step.
         is_open: Whether what happens is noted: the block runs, in a step that is recorded.
     """
 
@@ -129,19 +133,18 @@ class Recorder:
         self._with_stack = stack
         self._stats: Stats = stats
         self._lines = SourceLines()
-        self._passes = PassRecorder(stats=stats, saved=saved)
-        self._running: dict[int, list[RecordedPass | None]] = {}
+        self._router = PassRouter(self, PassRecorder(stats=stats, saved=saved))
         self._limit = limit
         self._plan = plan
         self._begin_ns = time.perf_counter_ns()
         self.effects = Effects(begin_ns=self._begin_ns) if effects else None
-        self.is_open = self._is_inside = self.is_threaded = False
+        self.is_open = self.is_inside = self.is_threaded = False
         self.is_between_steps = False
         self._steps: StepBook | None = None
         self._watch: ThreadWatch | None = None
         self._engine_threads: dict[int, ThreadCalls] = {}
         self._recording: weakref.ref[Recording] | None = None
-        self._has_stepped = False
+        self.has_stepped = False
         self._failures = Failures()
         self._lock = threading.RLock()
 
@@ -164,11 +167,11 @@ class Recorder:
             source=self._assemble, creation_source=self._creation_of, end_step=self.end_step
         )
         self._recording = weakref.ref(recording)
-        self._is_inside, self.is_open = True, self._steps.is_recorded
+        self.is_inside, self.is_open = True, self._steps.is_recorded
         try:
             watch_forks(self)
             patches.put()
-            watch(self)
+            watch(self._router)
             watch_optimizers(self)
             self._watch = ThreadWatch(self)
             self._watch.begin()
@@ -188,6 +191,7 @@ class Recorder:
         try:
             self._close()
             self._finish_step("the end of the block" if error is None else type(error).__name__)
+            self.steps.close()
             recording = None if self._recording is None else self._recording()
             if recording is not None:
                 recording.close(self._assemble())
@@ -203,16 +207,16 @@ class Recorder:
                 self.effects.close()
 
     def _close(self) -> None:
-        if not self._is_inside:
+        if not self.is_inside:
             return
-        self._is_inside = self.is_open = False
+        self.is_inside = self.is_open = False
         try:
             if self._watch is not None:
                 self._watch.end()
         finally:
             unwatch_forks(self)
             unwatch_optimizers(self)
-            unwatch(self)
+            unwatch(self._router)
             patches.put_back()
 
     # -- threads -------------------------------------------------------------------------------
@@ -233,8 +237,8 @@ class Recorder:
 
     def leave_in_child(self) -> None:
         """This is a forked process: a worker is not recorded, and takes no lock of ours."""
-        self._is_inside = self.is_open = False
-        watch = self._watch_here()
+        self.is_inside = self.is_open = False
+        watch = self.watch_here()
         if watch is not None:
             watch.end()
 
@@ -244,7 +248,7 @@ class Recorder:
 
     def watch_thread(self) -> Callable[[], None]:
         """Begin to record the current thread; what is returned ends that."""
-        if not self._is_inside:
+        if not self.is_inside:
             return lambda: None
         watch = ThreadWatch(self)
         watch.begin()
@@ -264,7 +268,8 @@ class Recorder:
             calls = self._engine_threads[ident] = self.new_calls()
         return calls
 
-    def _watch_here(self) -> ThreadWatch | None:
+    def watch_here(self) -> ThreadWatch | None:
+        """What watches the current thread."""
         for watcher in patches.watchers_here():
             if isinstance(watcher, ThreadWatch) and watcher.host is self:
                 return watcher
@@ -289,13 +294,13 @@ class Recorder:
         with self._lock:
             self.is_between_steps = False
             self._finish_step(reason)
-            self.steps.start(early=not self._has_stepped)
+            self.steps.start(early=not self.has_stepped)
             self.paths.start_step()
             if self.effects is not None:
                 self.effects.start_step(self.steps.current.index, self.steps.dropped)
             if self.is_open != self.steps.is_recorded:
                 self.is_open = self.steps.is_recorded
-                watch = self._watch_here()
+                watch = self.watch_here()
                 if watch is not None:
                     watch.follow_host()
 
@@ -307,91 +312,8 @@ class Recorder:
 
     def optimizer_stepped(self) -> None:
         """An optimizer has done a step."""
-        self._has_stepped = True
+        self.has_stepped = True
         self.end_step("optimizer.step()")
-
-    # -- passes --------------------------------------------------------------------------------
-
-    def begin(self, call: EngineCall) -> object:
-        """A backward pass is about to start, in any thread of the process."""
-        if not self.is_open and not self._is_first_recorded():
-            return None
-        ident = threading.get_ident()
-        running = self._running.setdefault(ident, [])
-        watch = self._watch_here()
-        depth = len(running)
-        if watch is not None:
-            watch.begin_pass()
-        try:
-            opened = self._begin_pass(call, running, watch)
-        except Exception as error:
-            self.fail(error)
-            opened = None
-        return (watch, ident, opened, len(running) > depth)
-
-    def _is_first_recorded(self) -> bool:
-        """Count a pass of a step that is not recorded; whether it begins one that is."""
-        if not self._is_inside or current_graph_task() != -1 or self._watch_here() is None:
-            return False
-        if self.steps.current.pass_count and not self._has_stepped:
-            self.end_step("the next backward pass")
-        self.steps.current.pass_count += not self.is_open
-        return self.is_open
-
-    def _begin_pass(
-        self, call: EngineCall, running: list[RecordedPass | None], watch: ThreadWatch | None
-    ) -> Any:
-        if current_graph_task() != -1 or running:
-            # A pass inside of another one belongs to the trace of that.
-            outer = running[-1] if running else self._any_running()
-            if self.effects is not None and self.is_open:
-                self.effects.begin_pass(call, None, self)
-            return None if outer is None else (outer, outer.tracer.watch.begin(call))
-        if watch is None:
-            return None  # A thread that is not recorded.
-        if self.steps.current.pass_count and not self._has_stepped:
-            self.end_step("the next backward pass")
-        self.steps.current.pass_count += 1
-        if not self.is_open:
-            return None
-        recorded = self._passes.begin(call, self.names(), self._attribution())
-        running.append(recorded)
-        if self.effects is not None:
-            leaves = () if recorded is None else recorded.tracer.leaves()
-            self.effects.begin_pass(call, leaves, self)
-        if recorded is not None:
-            self.steps.current.traces.append(recorded.trace)
-            self.steps.current.trace_starts_ns.append(recorded.tracer.begin_ns)
-        return recorded
-
-    def end(self, token: object, error: BaseException | None, results: Sequence[Any]) -> None:
-        """It is over."""
-        if not isinstance(token, tuple):
-            return
-        watch, ident, opened, is_outermost = token
-        running = self._running.get(ident, [])
-        try:
-            if isinstance(opened, tuple):
-                outer, inner = opened
-                outer.tracer.watch.end(inner, error, results)
-            elif opened is not None:
-                chunk = None if watch is None else self.steps.chunk_of(watch.calls)
-                self._passes.end(opened, error, results, chunk)
-        except Exception as failure:
-            self.fail(failure)
-        finally:
-            if is_outermost:
-                running.pop()
-                self.is_between_steps = not self._has_stepped
-            if watch is not None:
-                watch.end_pass()
-
-    def _any_running(self) -> RecordedPass | None:
-        """A reentrant pass in a thread of the engine: nobody tells which pass it is inside of."""
-        for passes in self._running.values():
-            if passes and passes[-1] is not None:
-                return passes[-1]
-        return None
 
     # -- what comes out ------------------------------------------------------------------------
 
@@ -409,13 +331,14 @@ class Recorder:
             mutations=() if effects is None else effects.mutations(names),
             modules=to_module_spans(steps.chunks(), self._lines, self._begin_ns),
             stats_level=self._stats,
-            notes=(*self._failures.to_notes(), *self._attribution().compiled_notes()),
+            notes=(*self._failures.to_notes(), *self.attribution().compiled_notes()),
             environment=describe_environment(),
         )
 
-    def _attribution(self) -> Attribution:
+    def attribution(self) -> Attribution:
+        """Tells what is known of the creation of nodes, as of now."""
         return Attribution(self.steps.chunks(), self._lines, self.steps.dropped, self._owners)
 
     def _creation_of(self, node: LiveNode) -> Any:
         """What is known of the creation of a live node; None if it is no node."""
-        return self._attribution().creation_of(node) if is_node(node) else None
+        return self.attribution().creation_of(node) if is_node(node) else None

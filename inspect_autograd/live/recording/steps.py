@@ -39,6 +39,12 @@ class StepNotes:
     trace_starts_ns: list[int] = field(default_factory=list)
     pass_count: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was computed in it."""
+        called = any(chunk.rows or chunk.modules for chunk in self.chunks.values())
+        return not (self.traces or called)
+
 
 class StepPlan(Protocol):
     """Chooses the steps to record, and is told of each step as it ends.
@@ -57,7 +63,7 @@ class StepBook:
     """Cuts a recording into steps and keeps the last ones.
 
     Args:
-        limit: How many steps to keep; None for all.
+        limit: How many steps to keep, besides the one that runs; None for all.
         plan: Which steps to record; None for all.
 
     Attributes:
@@ -68,7 +74,8 @@ class StepBook:
     """
 
     def __init__(self, limit: int | None, plan: StepPlan | None = None) -> None:
-        self.kept: deque[StepNotes] = deque(maxlen=limit)
+        self.kept: deque[StepNotes] = deque()
+        self._limit = limit
         self._plan = plan
         self._count = 0
         self._threads: list[ThreadCalls] = []
@@ -111,11 +118,26 @@ class StepBook:
         plan = self._plan
         self.is_recorded = plan is None or plan.wants(index) or (early and plan.wants(index + 1))
         self.current = step = StepNotes(index, time.perf_counter_ns())
+        self._trim()
         if self.is_recorded:
             self.kept.append(step)
         for calls in self._threads:
             calls.start_chunk()
             self._add_chunk(step, calls)
+
+    def close(self) -> None:
+        """The last step is over, and none follows.
+
+        What is left behind the last step of an optimizer, where nothing was computed any more, is
+        none.
+        """
+        if len(self.kept) > 1 and self.kept[-1].is_empty:
+            self.kept.pop()
+        self._trim()
+
+    def _trim(self) -> None:
+        while self._limit is not None and len(self.kept) > self._limit:
+            self.kept.popleft()
 
     def finish(self, reason: str) -> None:
         """The step that runs is over.

@@ -15,7 +15,7 @@ import inspect_autograd as ia
 
 def line_of(marker: str) -> int:
     """The line of this file that ends with a marker."""
-    lines = inspect.getsource(inspect.getmodule(line_of) or object).splitlines()  # type: ignore[arg-type]
+    lines = inspect.getsource(inspect.getmodule(line_of) or object).splitlines()
     (found,) = [number for number, line in enumerate(lines, 1) if line.endswith(f"# {marker}")]
     return found
 
@@ -34,7 +34,8 @@ class Cubed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradient * 3 * x.square()  # in backward
+        result: Tensor = gradient * 3 * x.square()  # in backward
+        return result
 
 
 class Block(nn.Module):
@@ -94,7 +95,7 @@ def test_the_innermost_library_line_is_there_and_all_of_them_on_request() -> Non
 def test_custom_functions_and_what_they_make_in_backward() -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     with ia.record(params={"x": x}) as recording:
-        y = (Cubed.apply(x) ** 2).sum()  # forward
+        y = (Cubed.apply(x) ** 2).sum()  # type: ignore[no-untyped-call]  # forward
         (first,) = torch.autograd.grad(y, x, create_graph=True)
         first.sum().backward()
     graph = recording.graph
@@ -179,7 +180,7 @@ def test_what_was_made_before_the_block_says_so() -> None:
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_scripted_code_is_placed_by_its_module_or_says_why_it_is_not() -> None:
-    @torch.jit.script  # type: ignore[misc]
+    @torch.jit.script
     def scripted(x: Tensor) -> Tensor:
         return (x * 2).relu() * 3
 

@@ -86,7 +86,7 @@ def test_a_compiled_graph_is_attributed_to_the_line_that_called_it() -> None:
 
 
 def test_code_kept_from_the_compiler_is_seen() -> None:
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def plain(x: Tensor) -> Tensor:
         return x.exp()
 
@@ -101,8 +101,8 @@ def test_code_kept_from_the_compiler_is_seen() -> None:
 def test_the_way_into_compiled_code_is_as_it_was() -> None:
     import torch._dynamo.eval_frame as frames
 
-    before = frames._callback_from_stance, frames._maybe_set_eval_frame  # type: ignore[attr-defined]
+    before = frames._callback_from_stance, frames._maybe_set_eval_frame
     with ia.record():
         pass
-    after = frames._callback_from_stance, frames._maybe_set_eval_frame  # type: ignore[attr-defined]
+    after = frames._callback_from_stance, frames._maybe_set_eval_frame
     assert after == before

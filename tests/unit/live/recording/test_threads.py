@@ -52,7 +52,7 @@ def test_the_inner_nodes_of_a_call_in_a_thread() -> None:
     x = torch.ones(2, 2, 3)
     with ia.record(model) as recording, ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(lambda i: model(x * i), range(2)))
-        sum(part.sum() for part in parts).backward()  # type: ignore[union-attr]
+        sum(part.sum() for part in parts).backward()
     graph = recording.graph
     # Linear makes three nodes (view, addmm, view of the result) and a transposed weight.
     addmm = [node for node in graph.nodes if node.name == "AddmmBackward0"]

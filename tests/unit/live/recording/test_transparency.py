@@ -107,7 +107,7 @@ def test_exceptions_pass_through_and_the_pass_that_raised_is_there() -> None:
     error = ValueError("no gradient today")
     x = torch.ones(2, requires_grad=True)
     with pytest.raises(ValueError, match="today") as caught, ia.record() as recording:
-        Refuses.apply(x * 2).sum().backward()
+        Refuses.apply(x * 2).sum().backward()  # type: ignore[no-untyped-call]
     assert caught.value is error
     (trace,) = recording.traces
     assert trace.outcome.status == "raised"
