@@ -53,7 +53,7 @@ class CutFinder:
 
     def after_call(
         self, watch: ThreadWatch, function: Any, tensors: Tensors, outputs: Tensors, mask: int
-    ) -> Cuts:
+    ) -> None:
         """A function was called: note the cuts that it made.
 
         Args:
@@ -62,32 +62,30 @@ class CutFinder:
             tensors: Its arguments.
             outputs: Its results, and what it wrote to.
             mask: The leaves behind arguments that carried a graph and do so no more.
-
-        Returns:
-            The cuts that were noted.
         """
         bare = _find_bare(function, tensors, outputs)
         if not bare:
-            return NONE
+            return
         sources = [
             tensor
             for tensor in tensors
             if tensor.requires_grad and all(tensor is not output for output in outputs)
         ]
         if not (sources or mask) or not self._is_heard(watch, sources):
-            return NONE
+            return
         mask |= self.leaves_behind(sources, watch.host)
         reasons: dict[CutReason, torch.Tensor] = {}
         for output in bare:
             reasons.setdefault(reason_of(function, output), output)
         name = name_of_call(function)
-        return frozenset(
+        cuts = frozenset(
             self._note(watch, reason, name, mask, output) for reason, output in reasons.items()
         )
+        self.taint(bare, (), cuts)
 
     def after_function(
         self, watch: ThreadWatch, cls: Any, sources: Tensors, outputs: Tensors, mask: int
-    ) -> Cuts:
+    ) -> None:
         """A custom Function was called: note the cut that it made.
 
         Args:
@@ -96,24 +94,21 @@ class CutFinder:
             sources: Those of its arguments that require grad.
             outputs: Its results.
             mask: For a checkpoint, the leaves that were used inside, if no argument requires grad.
-
-        Returns:
-            The cut, if there is one.
         """
         bare = [output for output in outputs if not output.requires_grad]
         if not bare or not (sources or mask) or not self._is_heard(watch, sources, is_user=True):
-            return NONE
+            return
         mask |= self.leaves_behind(sources, watch.host)
         is_checkpoint = cls is CheckpointFunction
         reason: CutReason = "checkpoint" if is_checkpoint else "custom Function"
         if not torch.is_grad_enabled():
             reason = "inference_mode" if torch.is_inference_mode_enabled() else "no_grad"
         name = CHECKPOINT if is_checkpoint else f"{cls.__qualname__}.apply"
-        return frozenset((self._note(watch, reason, name, mask, bare[0]),))
+        self.taint(bare, (), frozenset((self._note(watch, reason, name, mask, bare[0]),)))
 
     def leave_torch(self, watch: ThreadWatch, function: Any, tensors: Tensors, result: Any) -> None:
         """The values of tensors were handed out: `item`, `tolist`, `numpy`."""
-        cuts = self.taints.find(tensors) if self.taints.by_id else NONE
+        cuts = self.taints.find(tensors)
         sources = [tensor for tensor in tensors if tensor.requires_grad]
         if sources and self._is_heard(watch, sources):
             mask = self.leaves_behind(sources, watch.host)
@@ -165,7 +160,7 @@ class CutFinder:
     def follow(self, function: Any, args: Any, tensors: Tensors) -> Cuts:
         """The cuts behind the arguments of a call."""
         cuts, taints = NONE, self.taints
-        if taints.by_id or taints.by_address:
+        if taints.by_id:
             cuts = taints.find(tensors)
             if taints.by_address and getattr(function, "__name__", "") in COPIES:
                 cuts |= taints.find_in_arrays(args)
@@ -178,7 +173,7 @@ class CutFinder:
         not computed from the last loss.
         """
         for output in outputs:
-            is_written = any(output is tensor for tensor in written)
+            is_written = bool(written) and any(output is tensor for tensor in written)
             if is_written and output.requires_grad and output.is_leaf:
                 continue
             self.taints.add(output, cuts)
@@ -199,7 +194,7 @@ class CutFinder:
         """
         self.passes += 1
         tensors = find_tensors(call.outputs)
-        for row in self.taints.find(tensors) if self.taints.by_id else ():
+        for row in self.taints.find(tensors):
             row.reached_in = self.step
         if call.inputs is not None:
             given = [tensor for tensor in find_tensors(call.inputs) if tensor.is_leaf]

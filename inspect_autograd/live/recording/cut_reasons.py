@@ -88,9 +88,10 @@ def reason_of(function: Any, output: torch.Tensor) -> CutReason:
         return "inference_mode"
     if not torch.is_grad_enabled():
         return "no_grad"
-    # A function that torch has no derivative for (`torch.unique`).
+    # A function of torch that has no derivative (`torch.unique`).
     is_native = isinstance(function, BuiltinFunctionType | MethodDescriptorType)
-    return "not differentiable" if is_native else "unknown"
+    is_torch = is_native or str(getattr(function, "__module__", "")).startswith("torch")
+    return "not differentiable" if is_torch else "unknown"
 
 
 def is_differentiable(tensor: torch.Tensor) -> bool:

@@ -21,7 +21,7 @@ from .function_names import name_of_call
 from .known_tensors import KnownTensors, NameSource
 from .source_lines import SourceLines
 from .tensor_arguments import find_tensors
-from .writes import Versions, WriteRows, find_statistics, find_targets, read_version
+from .writes import Versions, WriteRows, find_statistics, find_targets, read_version, read_versions
 
 if TYPE_CHECKING:
     from .thread_watch import ThreadWatch
@@ -36,10 +36,18 @@ _DETACH_IN_PLACE = torch.Tensor.detach_
 
 @dataclass(slots=True)
 class _Before:
-    """What is noted before a function that may write is called."""
+    """What is noted before a function that may write is called.
+
+    Attributes:
+        versions: The tensors it may write to, and their versions.
+        always: Whether it writes to them though no version says so.
+        is_certain: Whether it writes to those of them that have no version.
+        mask: The leaves behind those that it detaches.
+    """
 
     versions: Versions
     always: bool = False
+    is_certain: bool = False
     mask: int = 0
 
 
@@ -93,39 +101,55 @@ class Effects:
                 always = getattr(function, "__name__", "") == "__set__"
             if not targets:
                 return None
-            before = _Before([(tensor, read_version(tensor)) for tensor in targets], always)
+            versions = [(tensor, read_version(tensor)) for tensor in targets]
+            before = _Before(versions, always, kind is Kind.WRITES)
             if function is _DETACH_IN_PLACE:
                 before.mask = self._cuts.leaves_behind(targets, source)
             return before
 
-    def finish(self, watch: ThreadWatch, call: Call, result: Any, token: Any) -> None:
-        """A function was called that is not `Kind.PLAIN`.
+    def pass_on(self, args: Any, kwargs: Any, result: torch.Tensor) -> None:
+        """What comes out of a call lies behind the same cuts as what went in.
 
-        It need not be told of one that made a node, gave back one tensor and was not prepared for,
-        as long as nothing is `followed`.
+        All that need be done after a call that made a node, gave back one tensor and was not
+        prepared for, while anything is `followed`. Nothing here asks a tensor for anything.
         """
+        taints = self._cuts.taints
+        cuts = taints.find(find_tensors(args, kwargs))
+        if cuts:
+            taints.add(result, cuts)
+
+    def finish(self, watch: ThreadWatch, call: Call, result: Any, token: Any) -> None:
+        """A function was called that is not `Kind.PLAIN`."""
         kind, function, args, kwargs = call
         with functions_unobserved():
-            written = () if token is None else self._note_writes(watch, function, token)
-            tensors = find_tensors(args, kwargs)
             if kind is Kind.LEAVES:
-                self._cuts.leave_torch(watch, function, tensors, result)
+                self._cuts.leave_torch(watch, function, find_tensors(args, kwargs), result)
                 return
+            written = () if token is None else self._note_writes(watch, function, token)
             outputs = [result] if result.__class__ is torch.Tensor else find_tensors((result,))
-            if kind is not Kind.STATISTICS:  # Which are no result of what comes after.
+            if written and kind is not Kind.STATISTICS:  # Which are no result of what comes after.
                 outputs += [t for t in written if all(t is not output for output in outputs)]
+            if token is None and not self.followed:
+                # Most calls that come here gave back several results, all of them with a graph.
+                for output in outputs:
+                    if output.grad_fn is None:
+                        break
+                else:
+                    return
             if outputs:
+                tensors = find_tensors(args, kwargs)
                 mask = 0 if token is None else token.mask
-                cuts = self._cuts.after_call(watch, function, tensors, outputs, mask)
-                cuts |= self._cuts.follow(function, args, tensors)
+                self._cuts.after_call(watch, function, tensors, outputs, mask)
+                cuts = self._cuts.follow(function, args, tensors)
                 if cuts:
                     self._cuts.taint(outputs, written, cuts)
 
     def _note_writes(
         self, watch: ThreadWatch, function: Any, before: _Before
     ) -> Sequence[torch.Tensor]:
-        source = watch.host
-        tensors, written = self._writes.find_written(before.versions, source, always=before.always)
+        tensors, written = self._writes.find_written(
+            before.versions, watch.host, always=before.always, is_certain=before.is_certain
+        )
         if written and not (watch.is_counting and is_optimizer_code(sys._getframe())):
             calls = watch.calls_here()
             site = calls.find_site(sys._getframe())
@@ -160,8 +184,8 @@ class Effects:
                 return
             is_checkpoint = cls is CheckpointFunction and token.gathered is None
             mask = (gathered or 0) if is_checkpoint else 0
-            cuts = self._cuts.after_function(watch, cls, token.needs_grad, outputs, mask)
-            cuts |= self._cuts.follow(cls, args, tensors)
+            self._cuts.after_function(watch, cls, token.needs_grad, outputs, mask)
+            cuts = self._cuts.follow(cls, args, tensors)
             if cuts:
                 self._cuts.taint(outputs, written, cuts)
 
@@ -169,7 +193,7 @@ class Effects:
         self, watch: ThreadWatch, cls: Any, call: _FunctionCall
     ) -> Sequence[torch.Tensor]:
         """Note what was written but not seen: `mark_dirty` counts, whatever wrote."""
-        tensors, written = self._writes.find_written(call.versions, watch.host, always=False)
+        tensors, written = self._writes.find_written(call.versions, watch.host)
         unseen = [write for write in written if not self._writes.was_noted(call.mark, write[0])]
         if unseen:
             calls = watch.calls_here()
@@ -182,28 +206,22 @@ class Effects:
     def begin_optimizer(self, optimizer: Any) -> Any:
         """An optimizer of torch is about to step; what is returned comes back."""
         with functions_unobserved():
-            return [read_version(parameter) for parameter in _parameters(optimizer)]
+            return read_versions(_parameters(optimizer))
 
     def end_optimizer(self, watch: ThreadWatch, versions: Any, optimizer: Any) -> None:
-        """It has. Fused kernels do not count their writes (seen on 2.13)."""
+        """It has."""
         with functions_unobserved():
-            parameters = _parameters(optimizer)
+            parameters, fused = _parameters(optimizer), _find_fused(optimizer)
             if len(parameters) != len(versions):
                 return
             find, source = self._known.find, watch.host
-            fused = {
-                id(parameter)
-                for group in optimizer.param_groups
-                if group.get("fused")
-                for parameter in group["params"]
-                if parameter.grad is not None
-            }
-            written = []
-            for parameter, before in zip(parameters, versions, strict=True):
-                after = read_version(parameter)
-                if after != before or id(parameter) in fused:
-                    known = find(parameter, source)
-                    written.append((known, known.meta, before, after))
+            written = [
+                ((known := find(parameter, source)), known.meta, before, after)
+                for parameter, before, after in zip(
+                    parameters, versions, read_versions(parameters), strict=True
+                )
+                if after != before or (fused and id(parameter) in fused)
+            ]
             if written:
                 calls = watch.calls_here()
                 site = calls.find_site(sys._getframe())
@@ -252,3 +270,14 @@ class Effects:
 
 def _parameters(optimizer: Any) -> list[torch.Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _find_fused(optimizer: Any) -> set[int]:
+    """Ids of the parameters that a fused kernel writes, which does not count (seen on 2.13)."""
+    return {
+        id(parameter)
+        for group in optimizer.param_groups
+        if group.get("fused")
+        for parameter in group["params"]
+        if parameter.grad is not None
+    }

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import dis
 from enum import IntEnum
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodWrapperType,
+)
 from typing import Any
 
 import torch
@@ -17,11 +24,11 @@ class Kind(IntEnum):
     PLAIN = 0
     """Neither makes a node nor hands values on: a property, a size, a new tensor of some shape."""
     NORMAL = 1
-    """May make nodes; its result may be cut off."""
+    """May make nodes; its result may be cut off. It writes only if `out=` or `inplace=` says so."""
     WRITES = 2
     """Writes to a tensor it is given."""
     MAY_WRITE = 3
-    """Python code of torch, which may write to what it is given (`inplace=True`, statistics)."""
+    """Python code that may write to what it is given."""
     STATISTICS = 4
     """Updates running statistics, which PyTorch does not count as a write to them."""
     LEAVES = 5
@@ -34,6 +41,14 @@ _LEAVES = frozenset(
 
 # Properties that are functions of the values, or may give a view a new grad_fn.
 _PROPERTIES = frozenset(("data", "T", "mT", "H", "mH", "real", "imag", "grad_fn"))
+
+# What follows `__i` in `__iadd__`.
+_OPERATORS = frozenset(
+    (
+        "add__", "and__", "floordiv__", "lshift__", "mod__", "mul__", "or__", "pow__", "rshift__",
+        "sub__", "truediv__", "xor__",
+    )
+)  # fmt: skip
 
 _PLAIN = frozenset(
     (
@@ -89,7 +104,7 @@ def _classify(function: Any) -> Kind:
     if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
         return Kind.NORMAL
     if isinstance(function, FunctionType):
-        return Kind.MAY_WRITE
+        return Kind.MAY_WRITE if _may_write(function) else Kind.NORMAL
     # An operator of torch.ops; those of a library tell by their schema whether they write.
     schemas = getattr(function, "_schemas", None) or {"": getattr(function, "_schema", None)}
     mutable = [getattr(schema, "is_mutable", True) for schema in dict(schemas).values()]
@@ -98,5 +113,29 @@ def _classify(function: Any) -> Kind:
 
 def _is_in_place(name: str) -> bool:
     if name.startswith("__"):
-        return name in ("__setitem__",) or (name.startswith("__i") and name != "__invert__")
+        return name == "__setitem__" or (name.startswith("__i") and name[3:] in _OPERATORS)
     return name.endswith("_")
+
+
+def _may_write(function: FunctionType) -> bool:
+    """Whether Python code may write to its arguments though no argument says so.
+
+    Comparing the versions of all arguments costs more than all the rest. Of torch's own functions
+    the code tells: one that writes calls a function whose name ends in `_`, or has a statement
+    that writes. Those that have `inplace` do so only if it is true, and hand it on by name.
+    """
+    code = function.__code__
+    if not (function.__module__ or "").startswith("torch."):
+        return True
+    if "inplace" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        return False
+    return _has_write(code)
+
+
+def _has_write(code: CodeType) -> bool:
+    if any(name.endswith("_") and not name.startswith("__") for name in code.co_names):
+        return True
+    return any(
+        step.opname == "STORE_SUBSCR" or (step.opname == "BINARY_OP" and step.argrepr[-1:] == "=")
+        for step in dis.get_instructions(code)
+    )

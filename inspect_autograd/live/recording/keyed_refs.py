@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-__all__ = ["KeyedRef"]
+__all__ = ["KeyedRef", "keyed_ref"]
 
 
 class KeyedRef(weakref.ref[torch.Tensor]):
@@ -24,10 +23,9 @@ class KeyedRef(weakref.ref[torch.Tensor]):
     __slots__ = ("key",)
     key: int
 
-    def __new__(
-        cls, tensor: torch.Tensor, callback: Callable[[Any], None] | None = None
-    ) -> KeyedRef:
-        """Refer to a tensor."""
-        self = super().__new__(cls, tensor, callback)
-        self.key = id(tensor)
-        return self
+
+def keyed_ref(tensor: torch.Tensor, callback: Callable[[KeyedRef], None]) -> KeyedRef:
+    """Refer to a tensor; a constructor of the class would take twice as long."""
+    ref = KeyedRef(tensor, callback)
+    ref.key = id(tensor)
+    return ref

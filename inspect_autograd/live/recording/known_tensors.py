@@ -11,7 +11,7 @@ from ...graph.tensor_meta import TensorMeta
 from ..memory import find_memory
 from ..parameters import TensorNames
 from ..tensor_meta import TensorMetaCache
-from .keyed_refs import KeyedRef
+from .keyed_refs import KeyedRef, keyed_ref
 
 __all__ = ["KnownTensor", "KnownTensors", "NameSource"]
 
@@ -87,7 +87,7 @@ class KnownTensors:
         """The one for a tensor; the mode must not see what happens here."""
         known = self._known.get(id(tensor))
         if known is None or known.ref() is not tensor:
-            known = KnownTensor(KeyedRef(tensor, self._forget), self.metas.describe(tensor))
+            known = KnownTensor(keyed_ref(tensor, self._forget), self.metas.describe(tensor))
             known.set_names(tensor, source.names())
             self._known[id(tensor)] = known
         return known

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .cut_rows import CutRow
-from .keyed_refs import KeyedRef
+from .keyed_refs import KeyedRef, keyed_ref
 
 __all__ = ["Taints"]
 
@@ -62,7 +62,7 @@ class Taints:
         key = id(tensor)
         entry = self.by_id.get(key)
         if entry is None:
-            self.by_id[key] = KeyedRef(tensor, self._forget), cuts
+            self.by_id[key] = keyed_ref(tensor, self._forget), cuts
         elif not cuts <= entry[1]:
             self.by_id[key] = entry[0], cuts | entry[1]
 
@@ -71,7 +71,8 @@ class Taints:
         base = getattr(array, "base", None)
         # An empty tensor has no address.
         if isinstance(base, torch.Tensor) and _address(base):
-            self.by_address[_address(base)] = KeyedRef(base, self._forget_address), cuts
+            self.by_address[_address(base)] = keyed_ref(base, self._forget_address), cuts
+            self.add(base, cuts)  # So that it shows in `by_id` that something is followed.
 
     def close(self) -> None:
         """Follow nothing any more."""

@@ -193,7 +193,9 @@ class ThreadWatch(TorchFunctionMode):
         if kind is Kind.PLAIN or not host.is_open:
             return func(*args, **kwargs) if kwargs else func(*args)
         effects, token = host.effects, None
-        if effects is not None and (kwargs or kind >= Kind.WRITES):
+        if effects is not None and (
+            kind >= Kind.WRITES or (kwargs and ("out" in kwargs or kwargs.get("inplace")))
+        ):
             try:
                 token = effects.prepare((kind, func, args, kwargs), host)
             except Exception as error:  # The user's program must not fail for our sake.
@@ -209,13 +211,12 @@ class ThreadWatch(TorchFunctionMode):
                 calls.note(before, after, func, sys._getframe(1))
                 if host.is_threaded:
                     mark(result, args, (calls.key, before, after))
-            if effects is not None and (
-                after == before
-                or token is not None
-                or effects.followed
-                or result.__class__ is not _Tensor
-            ):
-                effects.finish(self, (kind, func, args, kwargs), result, token)
+            if effects is not None:
+                # A single tensor that has a node was not cut off, and most results are one.
+                if after == before or token is not None or result.__class__ is not _Tensor:
+                    effects.finish(self, (kind, func, args, kwargs), result, token)
+                elif effects.followed:
+                    effects.pass_on(args, kwargs, result)
         except Exception as error:
             host.fail(error)
         return result

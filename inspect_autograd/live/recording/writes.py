@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any
 
@@ -38,11 +38,19 @@ def read_version(tensor: torch.Tensor) -> int | None:
         return None
 
 
+def read_versions(tensors: Sequence[torch.Tensor]) -> list[int | None]:
+    """The same for many tensors."""
+    try:
+        return list(map(version_of, tensors))
+    except RuntimeError:
+        return list(map(read_version, tensors))
+
+
 def find_targets(kind: Kind, args: Any, kwargs: Any) -> list[torch.Tensor]:
     """The tensors that a function may write to."""
-    out = find_tensors((kwargs.get("out"),)) if kwargs else []
-    if kind is Kind.MAY_WRITE:
+    if kind is Kind.MAY_WRITE or (kwargs and kwargs.get("inplace")):
         return find_tensors(args, kwargs)
+    out = find_tensors((kwargs.get("out"),)) if kwargs else []
     if kind is Kind.WRITES:
         # Those of torch.nn.init hand all of their arguments on by name.
         return out + (find_tensors(args[:1]) if args else find_tensors((), kwargs))
@@ -76,10 +84,7 @@ class _Write:
     module: ModuleCall | None
     thread: str
     time_ns: int
-    tensors: list[KnownTensor] = field(default_factory=list)
-    metas: list[TensorMeta] = field(default_factory=list)
-    before: list[int | None] = field(default_factory=list)
-    after: list[int | None] = field(default_factory=list)
+    written: Sequence[Written]
 
 
 class WriteRows:
@@ -108,40 +113,42 @@ class WriteRows:
     def was_noted(self, mark: tuple[list[_Write], int], tensor: KnownTensor) -> bool:
         """Whether a write to a tensor was noted since."""
         writes, count = mark
-        return any(tensor in write.tensors for write in writes[count:])
+        return any(tensor is known for write in writes[count:] for known, _, _, _ in write.written)
 
     def note(
         self,
         function: str,
         calls: ThreadCalls,
         site: CallSite,
-        written: Iterable[Written],
+        written: Sequence[Written],
     ) -> None:
         """A call wrote to tensors."""
-        write = _Write(function, site, calls.module, calls.name, time.perf_counter_ns())
-        for known, meta, before, after in written:
-            write.tensors.append(known)
-            write.metas.append(meta)
-            write.before.append(before)
-            write.after.append(after)
-        self._writes.append(write)
+        now = time.perf_counter_ns()
+        self._writes.append(_Write(function, site, calls.module, calls.name, now, written))
 
     def find_written(
-        self, versions: Versions, source: NameSource, *, always: bool
+        self,
+        versions: Versions,
+        source: NameSource,
+        *,
+        always: bool = False,
+        is_certain: bool = False,
     ) -> tuple[list[torch.Tensor], list[Written]]:
         """Those tensors whose version has risen, once each.
 
         Args:
             versions: Those before.
             source: Has names.
-            always: Whether a tensor was written even if no count says so.
+            always: Whether they were written even if no version says so.
+            is_certain: Whether those that have no version were written.
         """
         tensors: list[torch.Tensor] = []
         written: list[Written] = []
         known, describe = self._known, self._known.metas.describe
         for tensor, before in versions:
             after = read_version(tensor)
-            if (always or after != before) and all(tensor is not other for other in tensors):
+            is_written = always or after != before or (is_certain and after is None)
+            if is_written and all(tensor is not other for other in tensors):
                 tensors.append(tensor)
                 written.append((known.find(tensor, source), describe(tensor), before, after))
         return tensors, written
@@ -161,9 +168,7 @@ class WriteRows:
 def _to_mutations(
     write: _Write, step: int, names: TensorNames, lines: SourceLines, begin_ns: int
 ) -> Iterator[Mutation]:
-    for known, meta, before, after in zip(
-        write.tensors, write.metas, write.before, write.after, strict=True
-    ):
+    for known, meta, before, after in write.written:
         known.refresh_names(names)
         yield Mutation(
             function=write.function,
