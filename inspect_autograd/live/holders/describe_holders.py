@@ -122,8 +122,6 @@ class HolderNames:
             return "global"
         if top in self._frames.variables or top in self._frames.namespaces:
             return "local"
-        if is_kind_of(value, type):
-            return "class"
         if is_node(value):
             return "node"
         if top not in self._search.parents:
@@ -136,6 +134,9 @@ class HolderNames:
     def _describe(self, way: list[int]) -> Holder:
         objects = [self._search.objects[key] for key in way]
         kind = self._kind(way[0])
+        classes = [index for index, value in enumerate(objects) if is_kind_of(value, type)]
+        if classes and kind in ("global", "local"):
+            kind, objects = "class", objects[classes[-1] :]
         part, rest = self._first_part(kind, objects)
         parts = [part]
         above: object = objects[rest - 1] if rest else None
@@ -192,7 +193,8 @@ def _append(parts: list[_Part], link: Link) -> None:
         kind, _, of = link.of.partition("|")
         parts.append(_Part(kind, link.text, f"of {of}", link.source))
     else:
-        last.expression += link.text
+        # What begins with a member of a namespace is a variable.
+        last.expression += link.text if last.expression else _bare(link.text)
         last.owner = link.owner
 
 

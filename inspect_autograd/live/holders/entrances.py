@@ -21,7 +21,6 @@ __all__ = ["Entrance", "bytes_of", "describe_plainly", "find_entrances"]
 # The descriptors of torch itself: a subclass may have properties of the same name.
 _GRAD_FN: Any = torch.Tensor.grad_fn
 _GRAD: Any = torch.Tensor.grad
-_IS_LEAF: Any = torch.Tensor.is_leaf
 _REQUIRES_GRAD: Any = torch.Tensor.requires_grad
 _NBYTES: Any = torch.Tensor.nbytes
 _OF_META: dict[str, Any] = {
@@ -51,18 +50,36 @@ class Entrance:
         return self.value is not self.node
 
 
-def find_entrances(snapshot: Snapshot, frames: FrameScan) -> list[Entrance]:
+def find_entrances(snapshot: Snapshot, frames: FrameScan) -> tuple[list[Entrance], int]:
     """Every tensor that carries a graph, every gradient that does, and every node in use.
 
     Python knows the gradient of a leaf only while somebody looks at it, so it is asked for.
+
+    Returns:
+        These, and of how many tensors torch refuses to give the graph: views that were spoiled by
+        a change in place.
     """
-    by_id = {id(entrance.value): entrance for entrance in _tensors(snapshot)}
-    for leaf, _ in snapshot.tensors:
-        gradient = _gradient(leaf)
-        if gradient is not None:
-            found = by_id.setdefault(id(gradient), Entrance(gradient, _GRAD_FN.__get__(gradient)))
-            found.leaf = leaf
-    return [*by_id.values(), *_nodes(snapshot, frames)]
+    by_id: dict[int, Entrance] = {}
+    refused = 0
+    gradients: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for tensor, index in snapshot.tensors:
+        try:
+            node = _GRAD_FN.__get__(tensor)
+        except RuntimeError:
+            refused += 1
+            continue
+        if node is not None:
+            references = snapshot.references[index] - (use_count(tensor) > 1)
+            by_id[id(tensor)] = Entrance(tensor, node, references)
+        elif _REQUIRES_GRAD.__get__(tensor):
+            gradient = _GRAD.__get__(tensor)  # Of anything but a leaf, torch would warn.
+            if gradient is not None:
+                gradients.append((tensor, gradient))
+    for leaf, gradient in gradients:
+        node = _GRAD_FN.__get__(gradient)
+        if node is not None:
+            by_id.setdefault(id(gradient), Entrance(gradient, node)).leaf = leaf
+    return [*by_id.values(), *_nodes(snapshot, frames)], refused
 
 
 def _nodes(snapshot: Snapshot, frames: FrameScan) -> Iterator[Entrance]:
@@ -76,28 +93,6 @@ def _nodes(snapshot: Snapshot, frames: FrameScan) -> Iterator[Entrance]:
         if not is_kind_of(parent, torch.Tensor):  # A tensor refers to its own node.
             held |= ids.intersection(map(id, get_referents(parent)))
     yield from (Entrance(node, node) for node in snapshot.nodes if id(node) in held)
-
-
-def _tensors(snapshot: Snapshot) -> Iterator[Entrance]:
-    for tensor, index in snapshot.tensors:
-        try:
-            node = None if _IS_LEAF.__get__(tensor) else _GRAD_FN.__get__(tensor)
-        except RuntimeError:
-            continue  # A view that was spoiled by a change in place: torch refuses its graph.
-        if node is not None:
-            by_cpp = use_count(tensor) > 1
-            yield Entrance(tensor, node, snapshot.references[index] - by_cpp)
-
-
-def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
-    """The gradient of a leaf, if it carries a graph."""
-    # Asking anything but a leaf for its gradient would warn.
-    if not _IS_LEAF.__get__(tensor) or not _REQUIRES_GRAD.__get__(tensor):
-        return None
-    gradient: torch.Tensor | None = _GRAD.__get__(tensor)
-    if gradient is None or _IS_LEAF.__get__(gradient):
-        return None
-    return gradient
 
 
 class _Plain:

@@ -88,7 +88,7 @@ def graph_holders(
     with collector_paused(), unobserved():
         snapshot = take_snapshot()
         frames = scan_frames()
-        entrances = find_entrances(snapshot, frames)
+        entrances, refused = find_entrances(snapshot, frames)
         starts = [e.value if e.leaf is None else e.leaf for e in entrances]
         starts += [e.value for e in entrances if e.leaf is not None]
         search = search_referrers(starts, snapshot, frames, deadline)
@@ -96,7 +96,7 @@ def graph_holders(
         held = find_held(entrances, holder_names)
         graphs, memory = describe_graphs(held, names, recording)
         containers = find_containers(held, search, frames, holder_names)
-    return _assemble(graphs, memory, containers, min_bytes, _notes(search))
+    return _assemble(graphs, memory, containers, min_bytes, _notes(search, refused))
 
 
 def _assemble(
@@ -124,10 +124,14 @@ def _assemble(
     )
 
 
-def _notes(search: Search) -> tuple[str, ...]:
+def _notes(search: Search, refused: int) -> tuple[str, ...]:
     notes = []
     if search.cut:
         notes.append(f"the search for holders ended early: {search.cut}")
+    if refused:
+        notes.append(
+            f"torch refuses the graph of {refused} views that were spoiled by a change in place"
+        )
     frozen = gc.get_freeze_count()
     if frozen:
         notes.append(f"{frozen} objects that gc.freeze() set aside were not looked at")

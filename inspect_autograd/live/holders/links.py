@@ -215,6 +215,10 @@ def _link_of_suspended(parent: Any, child: object) -> Link:
 def _link_of_function(parent: Any, child: object) -> Link:
     if type(child) is tuple or type(child) is CellType or child is instance_dict(parent):
         return _NONE
+    if child is parent.__globals__:
+        source = _source_of_function(parent)
+        of = f"the namespace of function {parent.__qualname__} ({source.short})"
+        return Link("variable", "", f"global|{of}", source)
     return Link("variable", "", f"default argument|function {parent.__qualname__}")
 
 

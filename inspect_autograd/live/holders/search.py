@@ -103,8 +103,11 @@ def _go_up(search: Search, frontier: list[int], snapshot: Snapshot) -> list[int]
 
 
 def _counts(parent: object, member: object) -> bool:
-    """Whether somebody holds something by a reference: a tensor also refers to its own node."""
-    return not (is_kind_of(parent, torch.Tensor) and is_node(member))
+    """Whether somebody holds something by a reference.
+
+    A tensor also refers to its own node, and every object to its class.
+    """
+    return member is not type(parent) and not (is_kind_of(parent, torch.Tensor) and is_node(member))
 
 
 def is_node(value: object) -> bool:
@@ -118,7 +121,6 @@ def _is_root(value: object, frames: FrameScan) -> bool:
         key in frames.modules
         or key in frames.namespaces
         or key in frames.variables
-        or is_kind_of(value, type)
         or is_node(value)
     )
 

@@ -17,16 +17,7 @@ from .safe_access import class_dict, mro
 
 __all__ = ["Snapshot", "kind_of_type", "take_snapshot"]
 
-Kind = Literal["tensor", "node", "function node", "stone", "nothing", "other"]
-
-# The methods of built-in types: a sixth of all objects, which refer to their type only.
-_HOLD_NOTHING = (
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.MemberDescriptorType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-)
+Kind = Literal["tensor", "node", "function node", "stone", "other"]
 
 
 @dataclass(slots=True)
@@ -82,7 +73,7 @@ def take_snapshot() -> Snapshot:
         elif kind == "stone":
             snapshot.ours.add(id(value))
             snapshot.ours.update(map(id, gc.get_referents(value)))
-        elif kind != "nothing":
+        else:
             if kind == "function node":
                 add_container(value)
             if cls.__name__ != "AccumulateGrad":
@@ -94,8 +85,6 @@ def kind_of_type(cls: type) -> Kind:
     """What instances of a class are, found out without running code of the class."""
     if cls is SteppingStone:
         return "stone"
-    if any(cls is kind for kind in _HOLD_NOTHING):
-        return "nothing"
     for base in mro(cls):
         if base is torch.Tensor:
             return "tensor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -201,3 +202,22 @@ def test_a_hook_of_a_node() -> None:
     (found,) = look(leaf)
     assert found.endswith("held by a hook of a tensor or node")
     del watched
+
+
+def test_a_namespace_that_only_its_functions_and_classes_hold() -> None:
+    leaf = new_leaf()
+    space = {"leaf": leaf}
+    exec("class C:\n    def m(self): pass\ndef f(): pass\nh = leaf * 2", space)
+    f = space.pop("f")
+    gc.disable()
+    try:
+        del space
+        (found,) = look(leaf)
+        assert without_lines(found).startswith("global h of the namespace of function ")
+        assert "held by local variable f of test_a_namespace" in found
+        del f
+        assert look(leaf) == [
+            "a reference cycle that gc has not collected yet, through <dict>['h']"
+        ]
+    finally:
+        gc.enable()

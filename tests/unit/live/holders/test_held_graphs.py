@@ -328,6 +328,18 @@ def test_a_budget_that_is_too_small_is_said() -> None:
     del box
 
 
+def test_a_view_whose_graph_torch_refuses_is_said() -> None:
+    base = new_leaf()[:4] * 1
+    views = base.unbind()
+    base.mul_(2)  # Now nobody may ask the views for their graphs.
+    found = ia.graph_holders()
+    assert found.notes == (
+        "torch refuses the graph of 4 views that were spoiled by a change in place",
+    )
+    assert any(holder.expression == "base" for g in found.graphs for holder in g.holders)
+    del views
+
+
 def test_what_gc_freeze_set_aside_is_said() -> None:
     gc.freeze()
     try:
