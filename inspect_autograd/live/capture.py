@@ -9,6 +9,7 @@ import torch
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph.graph import Graph
 from ..graph.records import Root, Truncation
+from .attributors import attribute_nodes
 from .describe import describe_nodes
 from .parameters import collect_names
 from .private_torch import not_compiled, unobserved
@@ -32,7 +33,8 @@ def capture(
 
     Nothing of the program changes: no hook runs, no checkpoint is recomputed, no saved tensor is
     unpacked by user code, and the Graph keeps nothing alive. It works before and after
-    `backward()`, at any depth, and on a graph that an in-place change has spoiled.
+    `backward()`, at any depth, and on a graph that an in-place change has spoiled. Inside the
+    block of a recording (`inspect_autograd.record`) nodes have their line and module.
 
     Args:
         outputs: A tensor with a `grad_fn`, a leaf that requires grad, a node, a
@@ -66,14 +68,16 @@ def capture(
         live = walk_graph([root.node for root in live_roots], max_nodes)
         reader = SavedTensorReader(metas, names) if saved else None
         nodes = describe_nodes(live, metas, names, reader)
+        recorded = attribute_nodes(live, nodes)
     cut_edges = sum(map(len, live.cut_slots.values()))
     return Graph(
-        node_table=nodes,
+        node_table=nodes if recorded is None else recorded,
         edge_table=live.edges,
         roots=tuple(Root(r.path, live.ids[r.node], r.slot, r.meta) for r in live_roots),
         notes=tuple(notes),
         storages=tuple(reader.storages) if reader else (),
         truncation=Truncation(max_nodes, cut_edges) if max_nodes and cut_edges else None,
+        scopes=None if recorded is None else "recorded",
         torch_version=torch.__version__,
     )
 

@@ -13,14 +13,17 @@ import torch
 
 from ...errors import InspectAutogradError
 from ...events.recording import Recording, RecordingData
+from ...graph.tables import NodeTable
+from ..attributors import add_attributor, remove_attributor
 from ..engine_calls import unwatch, watch
 from ..node_types import is_node
 from ..parameters import TensorNames
 from ..private_torch import LiveNode, not_compiled, unobserved
 from ..tracing.environment import describe_environment
+from ..walk import LiveGraph
 from . import patches
 from .arguments import check_limit, check_stats, name_pairs
-from .attribution import Attribution
+from .attribution import Attribution, attribute
 from .calls import ThreadCalls
 from .effects import Effects
 from .failures import Failures
@@ -31,6 +34,7 @@ from .pass_router import PassRouter
 from .passes import PassRecorder, Stats
 from .source_lines import SourceLines
 from .steps import StepBook, StepPlan
+from .thread_marks import find_owners
 from .thread_watch import ThreadWatch
 from .timeline import to_module_spans
 
@@ -175,6 +179,7 @@ class Recorder:
             watch_optimizers(self)
             self._watch = ThreadWatch(self)
             self._watch.begin()
+            add_attributor(self)
         except BaseException:
             self._close()
             raise
@@ -214,6 +219,7 @@ class Recorder:
             if self._watch is not None:
                 self._watch.end()
         finally:
+            remove_attributor(self)
             unwatch_forks(self)
             unwatch_optimizers(self)
             unwatch(self._router)
@@ -338,6 +344,14 @@ class Recorder:
     def attribution(self) -> Attribution:
         """Tells what is known of the creation of nodes, as of now."""
         return Attribution(self.steps.chunks(), self._lines, self.steps.dropped, self._owners)
+
+    def attribute_live(self, live: LiveGraph, table: NodeTable) -> NodeTable:
+        """The nodes of a graph that is captured inside the block, with creation and scope."""
+        attribution = self.attribution()
+        owners = {}
+        if attribution.is_threaded:
+            owners = find_owners(live.ids, attribution.is_ambiguous)
+        return attribute(table, attribution, owners)
 
     def _creation_of(self, node: LiveNode) -> Any:
         """What is known of the creation of a live node; None if it is no node."""

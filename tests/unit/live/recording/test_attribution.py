@@ -202,6 +202,21 @@ def test_leaves_that_no_module_owns_have_no_module() -> None:
     assert scopes == {"x": None, "weight": "", "bias": ""}
 
 
+def test_a_graph_that_is_captured_inside_the_block_is_attributed() -> None:
+    model = Block()
+    with ia.record(model):
+        loss = model(torch.ones(2, 3)).sum()
+        inside = ia.capture(loss, params=model)
+    outside = ia.capture(loss, params=model)
+    assert inside.scopes == "recorded"
+    tanh = by_name(inside, "TanhBackward0")
+    assert tanh.scope == "act"
+    assert tanh.source is not None
+    assert tanh.source.line == line_of("inner call")
+    assert outside.scopes is None
+    assert by_name(outside, "TanhBackward0").creation is None
+
+
 def test_a_live_node_can_be_asked_for() -> None:
     x = torch.ones(2, requires_grad=True)
     with ia.record() as recording:

@@ -1,0 +1,53 @@
+"""Who can tell how the nodes of this thread came to be: the recordings that are open in it."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Protocol
+
+from ..graph.tables import NodeTable
+from .walk import LiveGraph
+
+__all__ = ["Attributor", "add_attributor", "attribute_nodes", "remove_attributor"]
+
+
+class Attributor(Protocol):
+    """Knows which calls made which nodes."""
+
+    def attribute_live(self, live: LiveGraph, table: NodeTable) -> NodeTable:
+        """The same nodes with creation and scope.
+
+        Args:
+            live: A walked graph.
+            table: Its nodes as described so far.
+        """
+
+
+class _Here(threading.local):
+    """Those of the current thread, outermost first; none is kept alive."""
+
+    def __init__(self) -> None:
+        self.refs: list[weakref.ref[Attributor]] = []
+
+
+_here = _Here()
+
+
+def add_attributor(attributor: Attributor) -> None:
+    """Ask it for graphs that are captured in this thread, until `remove_attributor`."""
+    _here.refs.append(weakref.ref(attributor))
+
+
+def remove_attributor(attributor: Attributor) -> None:
+    """Ask it no more."""
+    _here.refs = [ref for ref in _here.refs if ref() not in (None, attributor)]
+
+
+def attribute_nodes(live: LiveGraph, table: NodeTable) -> NodeTable | None:
+    """The nodes as the innermost open recording knows them; None where nobody records."""
+    for ref in reversed(_here.refs):
+        attributor = ref()
+        if attributor is not None:
+            return attributor.attribute_live(live, table)
+    return None
