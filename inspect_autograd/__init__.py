@@ -39,6 +39,7 @@ __all__ = [
     "check_vjp",
     "edit_gradients",
     "edits",
+    "explain",
     "graph_holders",
     "load",
     "make_dot",
@@ -70,6 +71,7 @@ _MODULE_OF_NAME = {
     "check_vjp": ".live.vjp.check",
     "edit_gradients": ".live.edit_gradients",
     "edits": ".live.edits",
+    "explain": ".live.post_mortem.explain",
     "graph_holders": ".live.holders.graph_holders",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from .live.capture import capture
     from .live.edit_gradients import edit_gradients
     from .live.holders.graph_holders import graph_holders
+    from .live.post_mortem.explain import explain
     from .live.recording.recorder import record
     from .live.saved_memory import saved_memory
     from .live.tracing.tracer import trace

@@ -1,0 +1,1 @@
+"""Gather the facts about a failure from the exception alone, without running anything again."""
