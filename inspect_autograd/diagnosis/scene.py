@@ -124,6 +124,9 @@ class FrameFacts:
             far as Python knows it: `x.add_(1)` of `x = f(y); x.add_(1)`; empty if it is unknown.
         is_from_text: Whether all that is known of it comes from the text of a traceback, as where
             an exception was raised again in another thread; then it has no variables.
+        body: Text of its whole function, or of the file or cell where it is in none, as it stands
+            there; of user frames only, and empty if it cannot be read.
+        first_line: Number of the first line of `body`.
     """
 
     source: SourceLine
@@ -133,6 +136,8 @@ class FrameFacts:
     others: Mapping[str, str] = field(default_factory=dict)
     expression: str = ""
     is_from_text: bool = False
+    body: str = field(default="", repr=False)
+    first_line: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import torch
 
 from ...diagnosis.scene import FrameFacts, TensorFacts
 from ...graph.creation import SourceLine
+from .program_text import text_of
 from .tensors import TensorDescriber
 
 __all__ = ["LiveFrame", "describe_frames", "walk_traceback"]
@@ -66,7 +67,8 @@ def _describe(frame: FrameType, line: int, describer: TensorDescriber) -> FrameF
             tensors[name] = describer.describe(value, name)
         elif not name.startswith("__"):
             others[name] = describe_value(value)
-    return FrameFacts(source, text, owner, tensors, others)
+    body, first_line = text_of(code, frame.f_globals)
+    return FrameFacts(source, text, owner, tensors, others, body=body, first_line=first_line)
 
 
 def _variables(frame: FrameType) -> Iterator[tuple[str, Any]]:
