@@ -1,0 +1,89 @@
+"""Every way of autograd to fail that PyTorch has, and what `explain` says of it.
+
+`autograd_errors.json` holds small programs, what torch raises, and the slug that explains it; null
+where there is nothing to explain. Each program runs in a process of its own. One case:
+
+    pytest tests/conformance/test_error_catalogue.py -k "explained and twice_rnn"
+    python -m tests.conformance.error_runner twice_rnn     # prints the whole report
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from .error_programs import PROGRAMS, guilty_line
+from .error_runner import CATALOGUE, Runner
+
+DATA = json.loads(CATALOGUE.read_text(encoding="utf-8"))
+CASES: dict[str, dict[str, Any]] = {case["key"]: case for case in DATA["cases"]}
+MAX_SECONDS = 0.5
+
+FROM_WARNING = {"nonleaf_to_device", "checkpoint_warn", "scalar_conv", "create_graph_leak"}
+"""Nothing is raised; the warning is what is explained."""
+SILENT = {"nan_where", "norm_zero"}
+"""Nothing is raised and no warning is given, so there is nothing that `explain` could be given."""
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    runner = Runner()
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="module")
+def run(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What became of a case; both tests of a case look at the same run."""
+
+    @cache
+    def run(key: str, *, explain: bool) -> dict[str, Any]:
+        path = tmp_path_factory.mktemp("program") / f"{key}.py"
+        return runner.run(path, CASES[key]["source"], explain=explain)
+
+    return run
+
+
+def each(keys: Any) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("key", sorted(keys))
+
+
+def test_every_case_has_a_way_in() -> None:
+    without_error = {key for key, case in CASES.items() if case["exception"] is None}
+    with_slug = {key for key in without_error if CASES[key]["slug"] is not None}
+    assert with_slug == FROM_WARNING | SILENT
+
+
+@each(CASES.keys() - SILENT)
+def test_a_failure_is_explained(key: str, run: Any) -> None:
+    case, result = CASES[key], run(key, explain=True)
+    assert result["exception"] == case["exception"]
+    if torch.__version__.split("+")[0] == DATA["torch"].split("+")[0]:
+        assert result["message"] == case["message"]
+    assert result["raised"] is None
+    reports = [report for report in result["reports"] if report["slugs"]]
+    assert [report["slugs"][0] for report in reports] == ([case["slug"]] if case["slug"] else [])
+    assert result["seconds"] < MAX_SECONDS
+    assert result["changed"] == []
+
+
+@each(CASES)
+def test_an_explanation_changes_nothing_that_follows(key: str, run: Any) -> None:
+    with_us, without_us = run(key, explain=True), run(key, explain=False)
+    for what in ("exception", "message", "warnings", "after", "kept"):
+        assert with_us[what] == without_us[what], what
+
+
+@each(PROGRAMS)
+def test_the_guilty_line_is_named(key: str, runner: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    result = runner.run(path, PROGRAMS[key], record=True)
+    reports = [report for report in result["reports"] if report["slugs"]]
+    assert [report["slugs"][0] for report in reports] == [CASES[key]["slug"]]
+    assert reports[0]["line"] == [str(path), guilty_line(PROGRAMS[key])], reports[0]["text"]
