@@ -36,12 +36,28 @@ class Write:
         how: `+=`, `[…] =`, `add_()`, `out=`, `inplace=True`.
         root: The variable that it is written through: `x` for `x[0].add_(1)`; empty if it is none.
         value: Text of the right side, or of the arguments: `1` for `x += 1` and `x.add_(1)`.
+        function: For `out=` and `inplace=True`, what is called: `torch.add`.
     """
 
     target: str
     how: str
     root: str
     value: str = ""
+    function: str = ""
+
+    @property
+    def out_of_place(self) -> str:
+        """The same without the write, as code: `y = y + 1` for `y += 1`."""
+        name = self.root or "x"
+        if self.target != name:
+            return f"{name} = {name}.clone()  # and write to the copy"
+        if self.how.endswith("=") and self.how[:-1] in _OPERATORS.values():
+            return f"{name} = {name} {self.how[:-1]} {self.value}"
+        if self.function:
+            return f"{name} = {self.function}({self.value})"
+        method = self.how.removesuffix("_()")
+        whole = {"zero": f"torch.zeros_like({name})", "copy": f"{self.value}.clone()"}
+        return f"{name} = {whole.get(method, f'{name}.{method}({self.value})')}"
 
 
 def dotted(node: ast.AST) -> str:
@@ -77,9 +93,9 @@ def _written_by(call: ast.Call) -> Iterator[Write]:
     arguments = ", ".join(map(ast.unparse, call.args))
     for keyword in call.keywords:
         if keyword.arg == "out":
-            yield _write(keyword.value, "out=", arguments)
+            yield _write(keyword.value, "out=", arguments, ast.unparse(call.func))
         elif keyword.arg == "inplace" and call.args and _is_true(keyword.value):
-            yield _write(call.args[0], "inplace=True", arguments)
+            yield _write(call.args[0], "inplace=True", arguments, ast.unparse(call.func))
     function = call.func
     if not isinstance(function, ast.Attribute):
         return
@@ -92,7 +108,7 @@ def _written_by(call: ast.Call) -> Iterator[Write]:
         yield _write(call.args[0], f"{method}()", ", ".join(map(ast.unparse, call.args[1:])))
 
 
-def _write(target: ast.expr, how: str, value: str) -> Write:
+def _write(target: ast.expr, how: str, value: str, function: str = "") -> Write:
     """Look through what still is the same memory: indexing, views, `.data`."""
     inner = target
     while True:
@@ -103,7 +119,7 @@ def _write(target: ast.expr, how: str, value: str) -> Write:
         elif isinstance(inner, ast.Attribute) and inner.attr in _SAME_MEMORY:
             inner = inner.value
         else:
-            return Write(ast.unparse(target), how, dotted(inner), value)
+            return Write(ast.unparse(target), how, dotted(inner), value, function)
 
 
 def _is_true(node: ast.expr) -> bool:

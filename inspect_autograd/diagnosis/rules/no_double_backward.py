@@ -1,0 +1,130 @@
+"""A gradient was to be differentiated again, and that is not implemented."""
+
+from __future__ import annotations
+
+import re
+
+from ...graph.creation import SourceLine
+from ..records import Diagnosis, Evidence, Hint
+from ..rule import Rule, says
+from ..scene import Scene
+
+__all__ = ["NO_DOUBLE_BACKWARD"]
+
+SLUG = "no-double-backward"
+_OPERATOR = r"derivative for '?(?:aten::)?(\w+_backward\w*)'? is not implemented"
+_COMPILED = r"torch\.compile .*does not currently support double backward"
+_ONCE = r"differentiate twice a function that was marked with @once_differentiable"
+_CUDNN = r"double backwards? is not supported for cudnn"
+_WHY = (
+    "With create_graph=True the backward pass is recorded as well, so that its result can be "
+    "differentiated again. For that, every operation of the backward pass needs a derivative of "
+    "its own, and this one has none."
+)
+_ATTENTION = Hint(
+    "Compute attention by the plain formula, whose second derivative exists.",
+    "from torch.nn.attention import SDPBackend, sdpa_kernel\n\n"
+    "with sdpa_kernel(SDPBackend.MATH):\n    output = model(x)",
+)
+_NOT_CUDNN = Hint(
+    "Run the forward pass without cuDNN.",
+    "with torch.backends.cudnn.flags(enabled=False):\n    output = model(x)",
+)
+_FINITE = Hint(
+    "Or compute that part from simpler operations (exp, log, sums), whose second derivatives exist."
+)
+_FIRST_ORDER = Hint(
+    "If no gradient of a gradient is needed, leave create_graph=True out.",
+    "torch.autograd.grad(loss, inputs)",
+)
+
+
+def _diagnose(scene: Scene) -> Diagnosis | None:
+    if says(scene, _COMPILED):
+        return _compiled(scene)
+    if says(scene, _ONCE):
+        return _once(scene)
+    if says(scene, _CUDNN):
+        return _tell(scene, "the backward pass of cuDNN's recurrent networks", [_NOT_CUDNN])
+    operator = says(scene, _OPERATOR)
+    if operator is None:
+        return None
+    name = operator[1].strip("_")
+    forward = name.split("_backward")[0]
+    attention = "attention" in name
+    return _tell(scene, f"{operator[1]} (the backward of {forward})", [_ATTENTION] * attention)
+
+
+def _tell(scene: Scene, what: str, hints: list[Hint]) -> Diagnosis:
+    return Diagnosis(
+        SLUG,
+        f"The gradient was differentiated a second time, but PyTorch has no derivative of {what}.",
+        _WHY,
+        _evidence(scene),
+        (*hints, _FIRST_ORDER, _FINITE),
+        "certain",
+        _creation(scene),
+    )
+
+
+def _compiled(scene: Scene) -> Diagnosis:
+    return Diagnosis(
+        SLUG,
+        "The gradient of a function compiled by torch.compile was differentiated a second time.",
+        "torch.compile compiles the forward pass together with its backward pass. The compiled "
+        "backward pass is a block of its own, of which no further derivative is known.",
+        _evidence(scene),
+        (
+            Hint(
+                "Use the function as it is, without torch.compile, where gradients of gradients "
+                "are needed.",
+                "model = torch.compile(model, backend='eager')  # keeps the ordinary graph",
+            ),
+            _FIRST_ORDER,
+        ),
+        "certain",
+        _creation(scene),
+    )
+
+
+def _once(scene: Scene) -> Diagnosis:
+    function = next((f for f in scene.functions if f.backward is not None), None)
+    name = "A custom Function" if function is None else function.name
+    source = None if function is None else function.backward
+    return Diagnosis(
+        SLUG,
+        f"{name} was differentiated twice, but its backward is marked with @once_differentiable.",
+        "The mark says that backward computes with something that PyTorch cannot differentiate "
+        "(NumPy, C++), so that its result has no graph.",
+        (*_evidence(scene), *([Evidence(f"{name}.backward", source)] if source else [])),
+        (
+            Hint(
+                "If backward only uses operations of PyTorch on its arguments and on saved "
+                "tensors, take the mark away.",
+                "@staticmethod\ndef backward(ctx, grad_output):\n    ...",
+            ),
+            Hint("Else compute the gradient in a second Function that has a backward of its own."),
+            _FIRST_ORDER,
+        ),
+        "certain",
+        source,
+    )
+
+
+def _creation(scene: Scene) -> SourceLine | None:
+    """The line that made the node without a derivative, where a recording knows it."""
+    return next((fact.source for fact in _evidence(scene) if fact.source is not None), None)
+
+
+def _evidence(scene: Scene) -> tuple[Evidence, ...]:
+    if scene.graph is None:
+        return ()
+    second = [node for node in scene.graph.nodes if re.search(r"Backward.*Backward", node.name)]
+    missing = [node for node in scene.graph.nodes if node.name in ("NotImplemented", "Error")]
+    return tuple(
+        Evidence(f"{node.name} is where the graph of the gradient ends", node.source, node.id)
+        for node in (missing or second)[:1]
+    )
+
+
+NO_DOUBLE_BACKWARD = Rule(SLUG, "No second derivative", _diagnose)
