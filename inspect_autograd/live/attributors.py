@@ -6,10 +6,17 @@ import threading
 import weakref
 from typing import Protocol
 
+from ..events.recording import Recording
 from ..graph.tables import NodeTable
 from .walk import LiveGraph
 
-__all__ = ["Attributor", "add_attributor", "attribute_nodes", "remove_attributor"]
+__all__ = [
+    "Attributor",
+    "add_attributor",
+    "attribute_nodes",
+    "innermost_attributor",
+    "remove_attributor",
+]
 
 
 class Attributor(Protocol):
@@ -22,6 +29,10 @@ class Attributor(Protocol):
             live: A walked graph.
             table: Its nodes as described so far.
         """
+
+    @property
+    def recording(self) -> Recording | None:
+        """What it has seen so far; None once nobody holds it any more."""
 
 
 class _Here(threading.local):
@@ -46,8 +57,10 @@ def remove_attributor(attributor: Attributor) -> None:
 
 def attribute_nodes(live: LiveGraph, table: NodeTable) -> NodeTable | None:
     """The nodes as the innermost open recording knows them; None where nobody records."""
-    for ref in reversed(_here.refs):
-        attributor = ref()
-        if attributor is not None:
-            return attributor.attribute_live(live, table)
-    return None
+    attributor = innermost_attributor()
+    return None if attributor is None else attributor.attribute_live(live, table)
+
+
+def innermost_attributor() -> Attributor | None:
+    """The innermost recording that is open in this thread."""
+    return next((known for ref in reversed(_here.refs) if (known := ref()) is not None), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,16 +11,32 @@ import torch
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph.graph import Graph
 from ..graph.records import Root, Truncation
-from .attributors import attribute_nodes
+from .attributors import Attributor, attribute_nodes
 from .describe import describe_nodes
-from .parameters import collect_names
-from .private_torch import not_compiled, unobserved
+from .parameters import TensorNames, collect_names
+from .private_torch import LiveNode, not_compiled, unobserved
 from .roots import find_roots
 from .saved import SavedTensorReader
 from .tensor_meta import TensorMetaCache
 from .walk import walk_graph
 
-__all__ = ["capture"]
+__all__ = ["LiveCapture", "capture", "capture_live"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCapture:
+    """A captured graph, and what of it is live; hold it no longer than needed.
+
+    Attributes:
+        graph: The graph.
+        ids: Id of each live node.
+        storages: Index in `graph.storages` of each storage that saved tensors look at, by the key
+            of the storage.
+    """
+
+    graph: Graph
+    ids: Mapping[LiveNode, int]
+    storages: Mapping[int, int]
 
 
 @not_compiled
@@ -62,15 +80,37 @@ def capture(
     """
     _check_max_nodes(max_nodes)
     with unobserved():
-        metas = TensorMetaCache()
-        names = collect_names(params)
-        live_roots, notes = find_roots(outputs, metas)
-        live = walk_graph([root.node for root in live_roots], max_nodes)
-        reader = SavedTensorReader(metas, names) if saved else None
-        nodes = describe_nodes(live, metas, names, reader)
+        return capture_live(outputs, collect_names(params), saved=saved, max_nodes=max_nodes).graph
+
+
+def capture_live(
+    outputs: Any,
+    names: TensorNames,
+    *,
+    saved: bool = True,
+    max_nodes: int | None = None,
+    attributor: Attributor | None = None,
+) -> LiveCapture:
+    """The same as `capture`, with the live nodes; to be called inside `unobserved()`.
+
+    Args:
+        outputs: As for `capture`.
+        names: Names of tensors.
+        saved: As for `capture`.
+        max_nodes: As for `capture`.
+        attributor: A recording that is over and knows lines; by default one that is open is asked.
+    """
+    metas = TensorMetaCache()
+    live_roots, notes = find_roots(outputs, metas)
+    live = walk_graph([root.node for root in live_roots], max_nodes)
+    reader = SavedTensorReader(metas, names) if saved else None
+    nodes = describe_nodes(live, metas, names, reader)
+    if attributor is None:
         recorded = attribute_nodes(live, nodes)
+    else:
+        recorded = attributor.attribute_live(live, nodes)
     cut_edges = sum(map(len, live.cut_slots.values()))
-    return Graph(
+    graph = Graph(
         node_table=nodes if recorded is None else recorded,
         edge_table=live.edges,
         roots=tuple(Root(r.path, live.ids[r.node], r.slot, r.meta) for r in live_roots),
@@ -80,6 +120,7 @@ def capture(
         scopes=None if recorded is None else "recorded",
         torch_version=torch.__version__,
     )
+    return LiveCapture(graph, live.ids, reader.storage_ids if reader else {})
 
 
 def _check_max_nodes(max_nodes: Any) -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "sequence_nrs",
     "set_engine_entry",
     "storage_key_and_bytes",
+    "tensor_hooks",
     "unobserved",
     "use_count",
     "version_of",
@@ -238,6 +239,16 @@ def is_functorch_wrapper(tensor: torch.Tensor) -> bool:
     functorch = getattr(torch._C, "_functorch", None)
     check = getattr(functorch, "is_functorch_wrapped_tensor", None)
     return check is not None and bool(check(tensor))
+
+
+def tensor_hooks(tensor: torch.Tensor) -> list[Any]:
+    """The hooks that were registered on a tensor from Python, in order.
+
+    `_backward_hooks` (0.4 and newer) and `_post_accumulate_grad_hooks` (2.1 and newer): dicts, or
+    None where there is none. The hooks of nodes are not to be had.
+    """
+    dicts = (tensor._backward_hooks, getattr(tensor, "_post_accumulate_grad_hooks", None))
+    return [hook for hooks in dicts if hooks for hook in hooks.values()]
 
 
 use_count: Callable[[torch.Tensor], int] = torch.Tensor._use_count  # type: ignore[attr-defined]

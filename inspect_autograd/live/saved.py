@@ -10,7 +10,7 @@ import torch
 from ..graph.fast_records import fast_constructor
 from ..graph.records import SavedState, SavedTensor, Storage
 from .memory import find_memory
-from .node_types import NodeType
+from .node_types import NodeType, describe_type
 from .parameters import TensorNames
 from .private_torch import (
     LiveNode,
@@ -19,7 +19,7 @@ from .private_torch import (
 )
 from .tensor_meta import TensorMetaCache
 
-__all__ = ["SavedTensorReader"]
+__all__ = ["SavedTensorReader", "look_again"]
 
 _make_saved: Callable[..., SavedTensor] = fast_constructor(SavedTensor)
 _make_storage: Callable[..., Storage] = fast_constructor(Storage)
@@ -30,13 +30,14 @@ class SavedTensorReader:
 
     Attributes:
         storages: The storages met so far; `SavedTensor.storage` is an index here.
+        storage_ids: The same index by the key of the storage.
     """
 
     def __init__(self, metas: TensorMetaCache, names: TensorNames) -> None:
         self._metas = metas
         self._names = names
-        self._storage_ids: dict[int, int] = {}
         self.storages: list[Storage] = []
+        self.storage_ids: dict[int, int] = {}
 
     def read(self, node: LiveNode, node_type: NodeType) -> tuple[SavedTensor, ...]:
         """The tensors that one node saves, in the order of their names."""
@@ -92,11 +93,41 @@ class SavedTensorReader:
         size, storage, storage_bytes = find_memory(data)
         if storage is None:
             return _make_saved(label, meta, size, None, state, ())
-        index = self._storage_ids.get(storage)
+        index = self.storage_ids.get(storage)
         if index is None:
-            index = self._storage_ids[storage] = len(self.storages)
+            index = self.storage_ids[storage] = len(self.storages)
             self.storages.append(_make_storage(storage_bytes, self._names.of_storage(storage)))
         return _make_saved(label, meta, size, index, state, self._names.of_memory(storage, data))
+
+
+def look_again(node: LiveNode, label: str) -> tuple[Any, str]:
+    """A saved tensor that is known not to be packed, and what PyTorch has against it.
+
+    Args:
+        node: The node that saved it.
+        label: `SavedTensor.name`.
+
+    Returns:
+        The tensor as it is now, and the message that backward would fail with; empty if none.
+    """
+    name, _, index = label.rstrip("]").partition("[")
+    node_type = describe_type(type(node))
+    if node_type.is_python:
+        entry = (raw_saved_tensors(node) or ())[int(index)]
+        return peek_saved(entry)[1], _refusal(_check_custom, (node, entry, False))
+    _, read, read_raw = next(access for access in node_type.saved if access.name == name)
+    raw = read_raw(node)  # type: ignore[misc]
+    if index:
+        return peek_saved(raw[int(index)])[1], _refusal(_unpack, raw[int(index)])
+    return peek_saved(raw)[1], _refusal(read, node)
+
+
+def _refusal(check: Callable[[Any], object], checked: Any) -> str:
+    try:
+        check(checked)
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def _freed(label: str) -> SavedTensor:

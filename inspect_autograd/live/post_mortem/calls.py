@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch.autograd.graph import GradientEdge
 
+from ..holders.frames import read_locals
+from ..holders.safe_access import is_kind_of
 from .frames import LiveFrame
 
 __all__ = ["LiveCall", "find_call"]
@@ -31,27 +34,21 @@ class LiveCall:
 _BACKWARD = torch.autograd.backward.__code__
 _GRAD = torch.autograd.grad.__code__
 _METHOD = torch.Tensor.backward.__code__
-_INDEX = re.compile(r"(?:element|at index|grad_output\[|output\[) ?(\d+)")
+_INDEX = re.compile(r"(?:element|differentiated Tensor at index|grad_output\[|output\[) ?(\d+)")
 
 
 def find_call(frames: Sequence[LiveFrame], message: str) -> LiveCall | None:
     """The innermost such call; None if there is none in the traceback."""
-    for frame, _ in reversed(frames):
-        code, variables = frame.f_code, frame.f_locals
-        found = None
-        if code is _BACKWARD:
-            found = _from_backward(variables)
-        elif code is _GRAD:
-            found = _from_grad(variables)
-        elif code is _METHOD:
-            found = _from_method(variables)
-        if found is not None:
+    for live in reversed(frames):
+        reader = _READERS.get(live.frame.f_code)
+        if reader is not None:
+            found = reader(dict(read_locals(live.frame)))
             found.failing = _failing(found, frames, message)
             return found
     return None
 
 
-def _from_backward(variables: dict[str, Any]) -> LiveCall:
+def _from_backward(variables: Mapping[str, Any]) -> LiveCall:
     return LiveCall(
         "backward",
         _as_list(variables.get("tensors")),
@@ -64,12 +61,12 @@ def _from_backward(variables: dict[str, Any]) -> LiveCall:
     )
 
 
-def _from_grad(variables: dict[str, Any]) -> LiveCall:
+def _from_grad(variables: Mapping[str, Any]) -> LiveCall:
     return LiveCall(
         "grad",
-        _as_list(variables.get("outputs")),
+        _as_list(variables.get("t_outputs", variables.get("outputs"))),
         _as_list(variables.get("grad_outputs")),
-        _as_list(variables.get("inputs")),
+        _as_list(variables.get("t_inputs", variables.get("inputs"))),
         variables.get("retain_graph"),
         bool(variables.get("create_graph")),
         variables.get("allow_unused"),
@@ -77,11 +74,11 @@ def _from_grad(variables: dict[str, Any]) -> LiveCall:
     )
 
 
-def _from_method(variables: dict[str, Any]) -> LiveCall:
+def _from_method(variables: Mapping[str, Any]) -> LiveCall:
     inputs = variables.get("inputs")
     return LiveCall(
         "backward",
-        [variables["self"]],
+        _as_list(variables.get("self")),
         _as_list(variables.get("gradient")),
         None if inputs is None else _as_list(inputs),
         variables.get("retain_graph"),
@@ -94,7 +91,12 @@ def _from_method(variables: dict[str, Any]) -> LiveCall:
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return list(value) if isinstance(value, Sequence) else [value]
+    if is_kind_of(value, GradientEdge):  # Which is a tuple.
+        return [value]
+    return list(value) if is_kind_of(value, tuple) or is_kind_of(value, list) else [value]
+
+
+_READERS = {_BACKWARD: _from_backward, _GRAD: _from_grad, _METHOD: _from_method}
 
 
 def _failing(call: LiveCall, frames: Sequence[LiveFrame], message: str) -> int | None:
@@ -110,6 +112,6 @@ def _failing(call: LiveCall, frames: Sequence[LiveFrame], message: str) -> int |
 
 
 def _outputs_at_work(frames: Sequence[LiveFrame]) -> Iterator[Any]:
-    for frame, _ in reversed(frames):
-        if frame.f_code.co_name == "_make_grads" and "out" in frame.f_locals:
-            yield frame.f_locals["out"]
+    for live in reversed(frames):
+        if live.frame.f_code.co_name == "_make_grads":
+            yield from (value for name, value in read_locals(live.frame) if name == "out")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ...diagnosis.explain_scene import explain_scene
+from ...diagnosis.records import Evidence, Failure
 from ...diagnosis.report import Report
+from ...diagnosis.scene import Scene
 from ...errors import ArgumentTypeError
 from ..private_torch import not_compiled
+from .candidates import candidates
+from .failure import text_of
 from .gather import gather
 
 __all__ = ["explain"]
@@ -37,4 +43,27 @@ def explain(error: BaseException, *, params: Any = None) -> Report:
             f"error is of type {type(error).__name__}; expected the exception that was raised",
             remedy="Write `except RuntimeError as error: print(inspect_autograd.explain(error))`.",
         )
-    return explain_scene(gather(error, params=params))
+    try:
+        return _explain(error, params)
+    except Exception as fault:
+        return _report_of(error, fault)
+
+
+def _explain(error: BaseException, params: Any) -> Report:
+    """The first report that recognises something: of the exception, or of one behind it."""
+    first: Report | None = None
+    for one, led_to in candidates(error):
+        report = explain_scene(gather(one, params=params, led_to=led_to))
+        if report.diagnoses:
+            return report
+        first = first or report
+    assert first is not None
+    return first
+
+
+def _report_of(error: BaseException, fault: Exception) -> Report:
+    """A report that says that none could be made: another error is the last thing one needs."""
+    failure = Failure(type(error).__qualname__, text_of(error))
+    text = f"inspect_autograd itself failed while it looked: {type(fault).__name__}: {fault}"
+    scene = Scene(failure=failure, notes=(text,), torch_version=torch.__version__)
+    return Report(diagnoses=(), failure=failure, facts=(Evidence(text),), scene=scene)

@@ -3,37 +3,85 @@
 from __future__ import annotations
 
 import linecache
+import os
+import re
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import torch
 
 from ...diagnosis.scene import FrameFacts, TensorFacts
 from ...graph.creation import SourceLine
+from ..holders.safe_access import is_kind_of
 from .program_text import text_of
 from .tensors import TensorDescriber
+from .variables import describe_value, named_tensors, read_variables
 
-__all__ = ["LiveFrame", "describe_frames", "walk_traceback"]
+__all__ = [
+    "LiveFrame",
+    "callers_of",
+    "describe_frames",
+    "frames_in_text",
+    "line_of",
+    "owner_of",
+    "walk_traceback",
+]
 
-_TORCH = str(Path(torch.__file__).parent)
-_OURS = str(Path(__file__).parents[2])
-_PYTHON = sysconfig.get_path("stdlib")
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_OURS = str(Path(__file__).parents[2]) + os.sep
+_PYTHON = sysconfig.get_path("stdlib") + os.sep
 MAX_LOCALS = 60
 """Variables of a frame that are described; a module level may hold hundreds."""
+MAX_FRAMES = 400
+"""Frames of a traceback that are looked at: the outermost and the innermost half of these."""
+MAX_CALLERS = 50
 
 Owner = Literal["user", "torch", "inspect_autograd", "python"]
-LiveFrame = tuple[FrameType, int]
-"""A frame and its line; hold it no longer than needed, since it keeps all its variables alive."""
 
 
-def walk_traceback(traceback: TracebackType | None) -> Iterator[LiveFrame]:
-    """The frames of a traceback, outermost first."""
+class LiveFrame(NamedTuple):
+    """A frame of a traceback; hold it no longer than needed, as it keeps its variables alive.
+
+    Attributes:
+        frame: The frame.
+        line: Where it was when the exception passed through.
+        lasti: The instruction that it was at then.
+    """
+
+    frame: FrameType
+    line: int
+    lasti: int
+
+
+def walk_traceback(traceback: TracebackType | None) -> list[LiveFrame]:
+    """The frames of a traceback, outermost first; the middle of an endless recursion is left out.
+
+    Python gives no line for an instruction that has none (`tb_lineno` None).
+    """
+    frames = []
     while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
+        line = traceback.tb_lineno or traceback.tb_frame.f_code.co_firstlineno
+        frames.append(LiveFrame(traceback.tb_frame, line, traceback.tb_lasti))
         traceback = traceback.tb_next
+    if len(frames) > MAX_FRAMES:
+        half = MAX_FRAMES // 2
+        frames[half:-half] = []
+    return frames
+
+
+def callers_of(frames: list[LiveFrame]) -> Iterator[FrameType]:
+    """The user's frames outside of a traceback that still run, innermost first."""
+    frame = frames[0].frame.f_back if frames else None
+    for _ in range(MAX_CALLERS):
+        if frame is None:
+            return
+        if owner_of(frame.f_code.co_filename) == "user":
+            yield frame
+        frame = frame.f_back
 
 
 def owner_of(file: str) -> Owner:
@@ -48,55 +96,63 @@ def owner_of(file: str) -> Owner:
     return "user"
 
 
+def line_of(live: LiveFrame) -> str:
+    """The text of the line, stripped; empty if it cannot be read."""
+    code = live.frame.f_code
+    return linecache.getline(code.co_filename, live.line, live.frame.f_globals).strip()
+
+
 def describe_frames(frames: list[LiveFrame], describer: TensorDescriber) -> tuple[FrameFacts, ...]:
     """The frames as facts; local variables only of the user's."""
-    return tuple(_describe(frame, line, describer) for frame, line in frames)
+    return tuple(_describe(live, describer) for live in frames)
 
 
-def _describe(frame: FrameType, line: int, describer: TensorDescriber) -> FrameFacts:
-    code = frame.f_code
-    source = SourceLine(code.co_filename, line, code.co_qualname)
-    text = linecache.getline(code.co_filename, line, frame.f_globals).strip()
+def _describe(live: LiveFrame, describer: TensorDescriber) -> FrameFacts:
+    from .expressions import find_expression
+
+    code = live.frame.f_code
+    source = SourceLine(code.co_filename, live.line, code.co_qualname)
+    text = line_of(live)
     owner = owner_of(code.co_filename)
     if owner != "user":
         return FrameFacts(source, text, owner)
+    variables = read_variables(live.frame)
+    # Those of the failing line come first, in case there are more than are shown.
+    ordered = dict(sorted(variables.items(), key=lambda item: item[0] not in text))
     tensors: dict[str, TensorFacts] = {}
-    others: dict[str, str] = {}
-    for name, value in _variables(frame):
-        if isinstance(value, torch.Tensor):
-            tensors[name] = describer.describe(value, name)
-        elif not name.startswith("__"):
-            others[name] = describe_value(value)
-    body, first_line = text_of(code, frame.f_globals)
-    return FrameFacts(source, text, owner, tensors, others, body=body, first_line=first_line)
+    for name, tensor in named_tensors(ordered):
+        if len(tensors) >= MAX_LOCALS:
+            break
+        tensors.setdefault(name, describer.describe(tensor))
+    others = {
+        name: describe_value(value)
+        for name, value in list(ordered.items())[:MAX_LOCALS]
+        if not is_kind_of(value, torch.Tensor)
+    }
+    facts = FrameFacts(source, text, owner, tensors, others, find_expression(live))
+    body, first_line = text_of(code, live.frame.f_globals)
+    return replace(facts, body=body, first_line=first_line)
 
 
-def _variables(frame: FrameType) -> Iterator[tuple[str, Any]]:
-    variables = frame.f_locals
-    for name, value in list(variables.items())[:MAX_LOCALS]:
-        yield name, value
-    owner = variables.get("self")
-    attributes = getattr(owner, "__dict__", None)
-    if isinstance(attributes, Mapping):
-        for name, value in list(attributes.items())[:MAX_LOCALS]:
-            if isinstance(value, torch.Tensor):
-                yield f"self.{name}", value
-        parameters = attributes.get("_parameters")
-        if isinstance(parameters, dict):
-            for name, value in parameters.items():
-                if isinstance(value, torch.Tensor):
-                    yield f"self.{name}", value
+# -- frames that were lost -------------------------------------------------------------------------
+
+_TEXT_FRAME = re.compile(r'^ *File "(.+)", line (\d+), in (.+)\n(?: {4,}(.+)\n)?', re.MULTILINE)
 
 
-def describe_value(value: Any) -> str:
-    """A few words about a value, without running its code."""
-    kind = type(value)
-    if value is None or kind in (bool, int, float, complex):
-        return repr(value)
-    if kind is str:
-        return repr(value if len(value) <= 60 else value[:59] + "…")
-    if kind in (list, tuple, dict, set):
-        items = list(value.values() if kind is dict else value)[:100]
-        inside = ", ".join(dict.fromkeys(type(item).__name__ for item in items))
-        return f"{kind.__name__} of {len(value)}" + (f" ({inside})" if inside else "")
-    return kind.__qualname__
+def frames_in_text(message: str) -> tuple[FrameFacts, ...]:
+    """The frames that the text of a message tells of, outermost first.
+
+    Where PyTorch raises an exception again in another thread or process (DataParallel,
+    DataLoader), the traceback of the first one is part of the message.
+    """
+    if "Traceback (most recent call last)" not in message:
+        return ()
+    return tuple(
+        FrameFacts(
+            SourceLine(found[1], int(found[2]), found[3]),
+            (found[4] or "").strip(),
+            owner_of(found[1]),
+            is_from_text=True,
+        )
+        for found in _TEXT_FRAME.finditer(message + "\n")
+    )

@@ -4,32 +4,90 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
+import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from ...diagnosis.scene import FunctionFacts
 from ...graph.creation import SourceLine
+from ..holders.safe_access import class_name, is_kind_of, mro
 from ..private_torch import LiveNode, forward_class
+from .frames import LiveFrame
+from .variables import read_variables
 
 __all__ = ["describe_functions"]
 
 _BASE = torch.autograd.Function
+_NODE_NAME = re.compile(r"\b(\w+)Backward\b")
+_OUTPUT_OF = re.compile(r"\boutput \d+ of (?:\w+::)*(\w+)", re.IGNORECASE)
+
+
+def _find_classes(
+    frames: Sequence[LiveFrame], message: str, known: Iterable[type] = ()
+) -> list[type]:
+    """Custom Functions that the traceback leads into, or that the message names.
+
+    Several classes may have the name that a message gives. That is asked only for a name that no
+    class of the graph or the traceback has.
+    """
+    found = [*known, *(cls for live in frames for cls in _classes_of(live))]
+    names = {*_NODE_NAME.findall(message), *_OUTPUT_OF.findall(message)}
+    names = {name.removesuffix("Backward") for name in names} - set(map(class_name, found))
+    if names:
+        found += [cls for cls in _all_functions() if class_name(cls) in names]
+    return list(dict.fromkeys(found))
+
+
+def _classes_of(live: LiveFrame) -> Iterator[type]:
+    """`cls` of `Function.apply`, and what a function transform calls `autograd_function`."""
+    if live.frame.f_code.co_name not in _CALLERS:
+        return
+    variables = read_variables(live.frame)
+    for name in ("cls", "autograd_function", "fwd_cls"):
+        value: Any = variables.get(name)
+        if is_kind_of(value, type) and any(base is _BASE for base in mro(value)):
+            yield value
+
+
+_CALLERS = ("apply", "__call__", "custom_function_call_grad", "custom_function_call_vmap")
+
+
+def _all_functions() -> Iterator[type]:
+    """All classes of custom Functions that there are, the latest first."""
+    pending: list[type] = [_BASE]
+    seen: dict[type, None] = {_BASE: None}
+    while pending:
+        inherited: list[type] = type.__subclasses__(pending.pop())
+        for cls in inherited:
+            if cls not in seen:
+                seen[cls] = None
+                pending.append(cls)
+    yield from reversed(list(seen))
+
+
+def _is_of_user(cls: type) -> bool:
+    module = vars(cls).get("__module__")
+    return not (type(module) is str and (module == "torch" or module.startswith("torch.")))
 
 
 def describe_functions(
-    ids: Mapping[LiveNode, int], others: Iterable[type] = ()
+    ids: Mapping[LiveNode, int], frames: Sequence[LiveFrame], message: str
 ) -> tuple[FunctionFacts, ...]:
-    """The classes of all custom nodes, in the order of their ids, then the other classes."""
+    """The classes of all custom nodes, in the order of their ids, then the other classes.
+
+    PyTorch's own are not among them.
+    """
     nodes: dict[type, list[int]] = {}
     for node, id in ids.items():
         if isinstance(node, torch.autograd.function.BackwardCFunction):
             nodes.setdefault(forward_class(node), []).append(id)
-    for cls in others:
+    for cls in _find_classes(frames, message, nodes):
         nodes.setdefault(cls, [])
-    return tuple(_describe(cls, tuple(found)) for cls, found in nodes.items())
+    return tuple(_describe(cls, tuple(found)) for cls, found in nodes.items() if _is_of_user(cls))
 
 
 def _describe(cls: type, nodes: tuple[int, ...]) -> FunctionFacts:
@@ -74,11 +132,13 @@ def _inputs(cls: type, forward: Any) -> tuple[str, ...]:
 
 
 def _returns(function: Any) -> tuple[tuple[str, SourceLine], ...]:
-    code = getattr(function, "__code__", None)
+    code: Any = getattr(function, "__code__", None)
+    lines = [] if code is None else linecache.getlines(code.co_filename, function.__globals__)
     try:
-        lines, first = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError, IndentationError):
+        # Not inspect.getsourcelines, which asks every module of the process where it is from.
+        first = code.co_firstlineno
+        tree = ast.parse(textwrap.dedent("".join(inspect.getblock(lines[first - 1 :]))))
+    except (AttributeError, SyntaxError, IndentationError, IndexError):
         return ()
     return tuple(
         (ast.unparse(node), SourceLine(code.co_filename, first + node.lineno - 1, code.co_qualname))

@@ -15,6 +15,7 @@ from ...errors import InspectAutogradError
 from ...events.recording import Recording, RecordingData
 from ...graph.tables import NodeTable
 from ..attributors import add_attributor, remove_attributor
+from ..carried import carry
 from ..engine_calls import unwatch, watch
 from ..node_types import is_node
 from ..parameters import TensorNames
@@ -197,9 +198,13 @@ class Recorder:
             self._close()
             self._finish_step("the end of the block" if error is None else type(error).__name__)
             self.steps.close()
-            recording = None if self._recording is None else self._recording()
+            recording = self.recording
+            if recording is None and error is not None:  # Nobody else holds it any more.
+                recording = Recording(creation_source=self._creation_of)
             if recording is not None:
                 recording.close(self._assemble())
+                if error is not None:
+                    carry(error, recording, self)
         except Exception:
             if error is None:
                 raise
@@ -322,6 +327,11 @@ class Recorder:
         self.end_step("optimizer.step()")
 
     # -- what comes out ------------------------------------------------------------------------
+
+    @property
+    def recording(self) -> Recording | None:
+        """What the block gave, as long as somebody holds it."""
+        return None if self._recording is None else self._recording()
 
     def _assemble(self) -> RecordingData:
         steps, names = self.steps, self.names()

@@ -17,6 +17,7 @@ from ...events.records import BackwardPass, Environment, Evidence, Outcome, Stat
 from ...events.table import EventTable
 from ...events.trace import KeptTensors, Trace, TraceData
 from ...graph.records import Node, Root
+from ..carried import carry
 from ..engine_calls import unwatch, watch
 from ..parameters import collect_names
 from ..private_torch import LiveNode, not_compiled, unobserved
@@ -201,6 +202,8 @@ class Tracer:
             trace = self._trace() if self._trace is not None else None
             if trace is not None:
                 trace.close(data, self._kept(data.table))
+            if error is not None:
+                carry(error, Trace(data))
         except Exception:
             if error is None:
                 raise

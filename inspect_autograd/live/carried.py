@@ -1,0 +1,80 @@
+"""What a recording or a trace saw, carried by the exception that passed through its block."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..events.recording import Recording
+from ..events.trace import Trace
+from .attributors import Attributor
+
+__all__ = ["carried_attributor", "carried_recording", "carried_trace", "carry", "led_to"]
+
+_ATTRIBUTE = "_inspect_autograd"
+"""An exception cannot be referred to weakly, so what is known of it hangs on itself."""
+
+
+@dataclass(slots=True)
+class _Carried:
+    """What an exception carries."""
+
+    recording: Recording | None = None
+    attributor: Attributor | None = None
+    trace: Trace | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        # An exception is sent to another process with all of its attributes. There, what was seen
+        # is of no use, and it must not keep the exception from being sent.
+        return dict, ()
+
+
+def carry(
+    error: BaseException, seen: Recording | Trace, attributor: Attributor | None = None
+) -> None:
+    """Let an exception carry what was seen; the innermost block of each kind counts.
+
+    Args:
+        error: The exception that ends the block. It stays as it is but for a private attribute.
+        seen: Plain data, which is there as long as the exception is.
+        attributor: Knows the lines of nodes that were made in the block. It holds no tensor.
+    """
+    with contextlib.suppress(Exception):
+        carried = vars(error).setdefault(_ATTRIBUTE, _Carried())
+        if isinstance(seen, Trace):
+            carried.trace = seen if carried.trace is None else carried.trace
+        elif carried.recording is None:
+            carried.recording, carried.attributor = seen, attributor
+
+
+def carried_recording(error: BaseException) -> Recording | None:
+    """The recording whose block an exception, or one that led to it, passed through."""
+    return next((c.recording for c in _find(error) if c.recording is not None), None)
+
+
+def carried_attributor(error: BaseException) -> Attributor | None:
+    """What knows the lines of that recording."""
+    return next((c.attributor for c in _find(error) if c.recording is not None), None)
+
+
+def carried_trace(error: BaseException) -> Trace | None:
+    """The trace whose block an exception, or one that led to it, passed through."""
+    return next((c.trace for c in _find(error) if c.trace is not None), None)
+
+
+def _find(error: BaseException) -> Iterator[_Carried]:
+    for one in (error, *led_to(error)):
+        carried = vars(one).get(_ATTRIBUTE)
+        if isinstance(carried, _Carried):
+            yield carried
+
+
+def led_to(error: BaseException) -> list[BaseException]:
+    """The exceptions that led to one, innermost last: `raise ... from`, or while handling it."""
+    found = [error]
+    for one in found:  # The list grows while it is read.
+        cause = one.__cause__ or one.__context__
+        if cause is not None and all(cause is not other for other in found):
+            found.append(cause)
+    return found[1:]
