@@ -34,9 +34,11 @@ __all__ = [
     "TensorMeta",
     "TensorStats",
     "Trace",
+    "WhyNoGrad",
     "__version__",
     "capture",
     "check_vjp",
+    "diagnose",
     "edit_gradients",
     "edits",
     "explain",
@@ -46,6 +48,7 @@ __all__ = [
     "record",
     "saved_memory",
     "trace",
+    "why_no_grad",
 ]
 
 # Public names are imported on first use (PEP 562): reading and drawing a saved graph must not
@@ -67,8 +70,10 @@ _MODULE_OF_NAME = {
     "TensorMeta": ".graph.tensor_meta",
     "TensorStats": ".events.records",
     "Trace": ".events.trace",
+    "WhyNoGrad": ".diagnosis.why_no_grad",
     "capture": ".live.capture",
     "check_vjp": ".live.vjp.check",
+    "diagnose": ".live.diagnosing.diagnose",
     "edit_gradients": ".live.edit_gradients",
     "edits": ".live.edits",
     "explain": ".live.post_mortem.explain",
@@ -78,12 +83,14 @@ _MODULE_OF_NAME = {
     "record": ".live.recording.recorder",
     "saved_memory": ".live.saved_memory",
     "trace": ".live.tracing.tracer",
+    "why_no_grad": ".live.diagnosing.why_no_grad",
 }
 
 # What stands for its module as a whole.
 _NAMES_OF_MODULES = {"edits"}
 
 if TYPE_CHECKING:
+    from .diagnosis.why_no_grad import WhyNoGrad
     from .errors import InspectAutogradError
     from .events.effects import Cut, Mutation
     from .events.file import load
@@ -98,6 +105,8 @@ if TYPE_CHECKING:
     from .graph.tensor_meta import TensorMeta
     from .live import edits
     from .live.capture import capture
+    from .live.diagnosing.diagnose import diagnose
+    from .live.diagnosing.why_no_grad import why_no_grad
     from .live.edit_gradients import edit_gradients
     from .live.holders.graph_holders import graph_holders
     from .live.post_mortem.explain import explain
