@@ -1,0 +1,190 @@
+"""A tensor with a graph was taken out of PyTorch: to NumPy, to a copy, to a number."""
+
+from __future__ import annotations
+
+import re
+
+from ..failing_call import call_of
+from ..records import Diagnosis, Evidence, Hint
+from ..rule import Rule, says
+from ..scene import Scene
+from ..statements import read_function
+from ..subjects import code_of, described, find_subject
+
+__all__ = ["LEAVES_AUTOGRAD"]
+
+
+def _diagnose(scene: Scene) -> Diagnosis | None:
+    if says(scene, r"^can't call numpy\(\) on \w+ that requires grad"):
+        return _array(scene, "numpy()", "a NumPy array", ".detach().cpu().numpy()")
+    if says(scene, r"^can't export tensors that require gradient"):
+        return _array(scene, "DLPack", "an array of another library", ".detach()")
+    if says(scene, r"^only tensors created explicitly by the user .*deepcopy protocol"):
+        return _deepcopy(scene)
+    if says(scene, r"^cowardly refusing to serialize non-leaf tensor"):
+        return _pickle(scene)
+    if says(scene, r"^converting a tensor with requires_grad=True to a scalar"):
+        return _scalar(scene)
+    found = says(scene, r"^'(float|int|complex|ndarray|numpy\.\w+)' object has no attribute")
+    if found is not None and says(scene, r"has no attribute 'backward'"):
+        return _number(scene, found[1])
+    return None
+
+
+def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
+    subject = find_subject(scene)
+    name = subject.name if subject is not None and subject.names else "y"
+    return _report(
+        scene,
+        f"{described(subject)} requires a gradient, so it was not made into {goal}.",
+        f"Autograd does not follow what happens outside of PyTorch: the graph would end at {what} "
+        "without a word. PyTorch has you say that you mean it, with detach().",
+        Hint("To look at the values (print, plot, metric):", f"{name}{fix}"),
+        Hint(
+            "If the result goes into the loss, stay in PyTorch: use the function of torch "
+            "instead of the one of NumPy, or nothing before it gets a gradient."
+        ),
+        Hint("In evaluation, make no graph at all.", "with torch.no_grad():\n    ..."),
+    )
+
+
+def _deepcopy(scene: Scene) -> Diagnosis:
+    subject = next((f for f in scene.involved if not f.is_leaf), None)
+    hints = [
+        Hint(
+            "Copy the values only.",
+            f"{'y' if subject is None else subject.name}.detach().clone()",
+        )
+    ]
+    if subject is None:
+        module = _copied(scene)
+        hints.insert(
+            0,
+            Hint(
+                "If a module is copied: it holds a computed tensor as an attribute. Compute it in "
+                "forward, or keep it without its graph.",
+                "self.cached = cached.detach()",
+            ),
+        )
+        hints.append(
+            Hint(
+                "If the module uses torch.nn.utils.weight_norm: the newer one can be copied.",
+                "torch.nn.utils.parametrizations.weight_norm(layer)",
+            )
+        )
+        what = f"{module}, or a tensor in it," if module else "A tensor"
+        summary = f"{what} was deep-copied, but was computed from others."
+    else:
+        made = f", made by {subject.grad_fn}" if subject.grad_fn else ""
+        summary = (
+            f"{described(subject)} was deep-copied, but it was computed from other tensors{made}."
+        )
+    return _report(
+        scene,
+        summary,
+        "A computed tensor is tied to the graph that computed it. A deep copy would have to copy "
+        "this graph and all that it holds, so only leaves can be copied.",
+        *hints,
+    )
+
+
+def _pickle(scene: Scene) -> Diagnosis:
+    subject = next((f for f in scene.involved if not f.is_leaf), None)
+    name = subject.name if subject is not None and subject.names else "y"
+    return _report(
+        scene,
+        f"{described(subject, 'A computed tensor')} was sent to another process, but it carries a "
+        "graph.",
+        "The graph lives in this process only, so a gradient could never come back from the other.",
+        Hint("Send the values only.", f"{name}.detach()"),
+        Hint("In a DataLoader, let the dataset return tensors without a graph."),
+    )
+
+
+def _scalar(scene: Scene) -> Diagnosis:
+    frame = scene.user_frame
+    subject = find_subject(scene)
+    name = subject.name if subject is not None and subject.names else "loss"
+    what = described(subject, "A tensor that requires a gradient")
+    return _report(
+        scene,
+        f"{what} was made into a Python number, and no gradient flows through that.",
+        "A Python number has no graph. For printing and counting that is what one wants; a loss "
+        "that is computed from the number has lost its gradient.",
+        Hint("To print or to sum up, say so.", f"{name}.item()  # or {name}.detach()"),
+        Hint("In a formula of the loss, use the tensor itself, without float() or int()."),
+        certainty="certain" if frame is not None else "likely",
+    )
+
+
+def _number(scene: Scene, kind: str) -> Diagnosis | None:
+    """Backward of what is no tensor any more."""
+    code = code_of(scene.user_frame)
+    if ".backward" not in code:
+        return None
+    found = re.search(r"([^\s;=(][^;=]*?)\.backward\b", code)
+    expression = "loss" if found is None else found[1]
+    ways = (".item()", ".detach().numpy()", ".numpy()", ".tolist()")
+    way = next((way for way in ways if expression.endswith(way)), "")
+    evidence: tuple[Evidence, ...] = ()
+    if not way and expression.isidentifier():
+        way, evidence = _how_it_became_one(scene, expression)
+        tensor = expression
+    else:
+        tensor = expression.removesuffix(way) if way else expression
+    how = f": {way.lstrip('.')} gave a plain number" if way else ""
+    return _report(
+        scene,
+        f"{expression} is a {kind} and no tensor, so it has no backward(){how}.",
+        "A Python number does not remember how it was computed. Only a tensor carries the graph "
+        "that backward() goes through.",
+        Hint("Call backward() on the tensor.", call_of(tensor, ".backward()")),
+        Hint("Take the number for printing afterwards.", f"print({call_of(tensor, '.item()')})"),
+        evidence=evidence,
+    )
+
+
+def _how_it_became_one(scene: Scene, name: str) -> tuple[str, tuple[Evidence, ...]]:
+    """The last assignment of a variable above the line that failed."""
+    frame = scene.user_frame
+    text = None if frame is None else read_function(frame)
+    here = None if text is None or frame is None else text.at(frame)
+    if text is None or here is None:
+        return "", ()
+    for statement in reversed(text.before(here)):
+        if name in statement.assigned:
+            evidence = (Evidence(f"{name} was made by {statement.text}", text.source(statement)),)
+            way = re.search(r"\.(item|numpy|tolist)\(\)|\b(float|int)\(", statement.text)
+            return ("" if way is None else f".{way[1] or way[2]}()"), evidence
+    return "", ()
+
+
+def _copied(scene: Scene) -> str:
+    """What the line copies, as the user wrote it."""
+    found = re.search(r"deepcopy\(\s*([\w.\[\]]+)", code_of(scene.user_frame))
+    return "" if found is None else found[1]
+
+
+def _report(
+    scene: Scene,
+    summary: str,
+    why: str,
+    *hints: Hint,
+    certainty: str = "certain",
+    evidence: tuple[Evidence, ...] = (),
+) -> Diagnosis:
+    frame = scene.user_frame
+    if frame is not None and code_of(frame):
+        evidence = (Evidence(f"asked for by {code_of(frame)}", frame.source), *evidence)
+    return Diagnosis(
+        slug="leaves-autograd",
+        summary=summary[0].upper() + summary[1:] if summary.startswith("a ") else summary,
+        explanation=why,
+        evidence=evidence,
+        hints=hints,
+        certainty="likely" if certainty == "likely" else "certain",
+        source=None if frame is None else frame.source,
+    )
+
+
+LEAVES_AUTOGRAD = Rule("leaves-autograd", "A tensor leaves autograd", _diagnose)

@@ -1,0 +1,233 @@
+"""A computed tensor was treated as if it were a leaf."""
+
+from __future__ import annotations
+
+import re
+
+from ..records import Diagnosis, Evidence, Hint
+from ..rule import Rule, says
+from ..scene import Scene, TensorFacts
+from ..subjects import code_of, described, find_subject, tensor_named
+
+__all__ = ["NON_LEAF_GRAD"]
+
+_LEAVES = (
+    "backward() puts gradients only into leaves: tensors that were made with requires_grad=True, "
+    "and not computed from others. A computed tensor has a grad_fn instead, and its .grad stays "
+    "None."
+)
+_NAME = r"([A-Za-z_][\w.]*(?:\[[^\]]*\])?)"
+
+
+def _diagnose(scene: Scene) -> Diagnosis | None:
+    if says(scene, r"the \.grad attribute of a tensor that is not a leaf tensor is being accessed"):
+        return _grad_read(scene, _read_grads(scene))
+    if _is_about_none(scene):
+        names = [name for name in _read_grads(scene) if _is_computed(tensor_named(scene, name))]
+        return _grad_read(scene, names) if names else None
+    if says(scene, r"^you can only change requires_grad flags of leaf variables"):
+        return _flag(scene)
+    if says(scene, r"^can't optimize a non-leaf tensor"):
+        return _optimizer(scene)
+    found = says(
+        scene,
+        r"^cannot assign '(?P<type>torch\.[\w.]*Tensor)' (?:object to|as) parameter "
+        r"'(?P<name>[^']+)' \(torch\.nn\.Parameter or None",
+        r"^cannot assign non-leaf tensor to parameter '(?P<name>[^']+)'",
+    )
+    return None if found is None else _parameter(scene, found)
+
+
+def _is_about_none(scene: Scene) -> bool:
+    """Whether something was done with None that a tensor was expected for."""
+    if scene.failure is None or scene.failure.type not in ("TypeError", "AttributeError"):
+        return False
+    return ".grad" in code_of(scene.user_frame) and says(scene, r"\bNoneType\b") is not None
+
+
+def _read_grads(scene: Scene) -> list[str]:
+    """The tensors whose `.grad` the line reads."""
+    code = code_of(scene.user_frame)
+    return list(dict.fromkeys(re.findall(rf"{_NAME}\.grad\b(?!\s*=[^=])", code)))
+
+
+def _is_computed(facts: TensorFacts | None) -> bool:
+    return facts is not None and not facts.is_leaf
+
+
+def _grad_read(scene: Scene, names: list[str]) -> Diagnosis:
+    frame, code = scene.user_frame, code_of(scene.user_frame)
+    line = "" if frame is None else frame.code
+    name = names[0] if names else ""
+    facts = tensor_named(scene, name) if name else None
+    shown = described(facts, name or "The tensor")
+    shown = f"{name} ({facts.meta})" if facts is not None else shown
+    rebinding = re.search(rf"(?:^|[;:]\s*)({re.escape(name)}\s*=\s*[^;=][^;]*)", line)
+    hints = _rebinding_hints(name, rebinding[1]) if name and rebinding else _grad_hints(name)
+    made = "" if facts is None or facts.grad_fn is None else f" (made by {facts.grad_fn})"
+    if name and rebinding:
+        summary = (
+            f"{shown} is no leaf any more, so it has no .grad: {rebinding[1].strip()} made a new "
+            f"tensor and gave it the name {name}."
+        )
+    else:
+        summary = f"{shown} has no .grad, because it was computed from other tensors{made}."
+    evidence = [] if facts is None else [Evidence(f"{shown} has is_leaf=False{made}", facts.source)]
+    if frame is not None:
+        evidence.append(Evidence(f".grad was read by {code}", frame.source))
+    source = None if frame is None else frame.source
+    if facts is not None and facts.source is not None:
+        source = facts.source
+    return Diagnosis(
+        slug="non-leaf-grad",
+        summary=summary,
+        explanation=_LEAVES,
+        evidence=tuple(evidence),
+        hints=hints,
+        certainty="certain" if facts is not None else "likely",
+        source=source,
+    )
+
+
+def _rebinding_hints(name: str, statement: str) -> tuple[Hint, ...]:
+    step = re.search(rf"=\s*{re.escape(name)}\s*-\s*(.+)", statement.strip())
+    write = f"{name} -= {step[1]}" if step is not None else f"{name}.copy_(...)"
+    return (
+        Hint(
+            f"Change {name} in place, where autograd does not watch.",
+            f"with torch.no_grad():\n    {write}\n{name}.grad = None",
+        ),
+        Hint("Or let an optimizer do it.", f"optimizer = torch.optim.SGD([{name}], lr=0.1)"),
+    )
+
+
+def _grad_hints(name: str) -> tuple[Hint, ...]:
+    name = name or "y"
+    return (
+        Hint(
+            "If it was to be a leaf (a weight, an input), convert it first and ask for the "
+            "gradient last.",
+            f"{name} = torch.randn(3, dtype=torch.float64, requires_grad=True)\n"
+            f"# or: {name} = {name}.detach().requires_grad_()",
+        ),
+        Hint(
+            "If its gradient is what you want to see, ask for it before backward().",
+            f"{name}.retain_grad()",
+        ),
+    )
+
+
+def _flag(scene: Scene) -> Diagnosis:
+    subject = _computed_subject(scene)
+    name = subject.name if subject is not None and subject.names else "y"
+    return _report(
+        scene,
+        f"The requires_grad of {described(subject, 'a computed tensor')} was changed, but it was "
+        "computed from tensors that require a gradient.",
+        "Whether a computed tensor requires a gradient follows from what it was computed from. "
+        "Only for a leaf can it be chosen.",
+        subject,
+        Hint("To cut it off from its graph, detach it.", f"{name} = {name}.detach()"),
+        Hint("To compute without a graph at all:", "with torch.no_grad():\n    ..."),
+        Hint(
+            "To freeze a part of a model, do it to the parameters.",
+            "for parameter in model.parameters():\n    parameter.requires_grad_(False)",
+        ),
+    )
+
+
+def _optimizer(scene: Scene) -> Diagnosis:
+    subject = _computed_subject(scene)
+    name = subject.name if subject is not None and subject.names else "w"
+    made = "" if subject is None or subject.grad_fn is None else f" by {subject.grad_fn}"
+    return _report(
+        scene,
+        f"{described(subject, 'A tensor')} was given to an optimizer, but it was computed{made}.",
+        f"{_LEAVES} An optimizer can only change where gradients arrive.",
+        subject,
+        Hint(
+            "Give it the leaf that this was computed from, or make a leaf of it.",
+            f"{name} = {name}.detach().requires_grad_()\n"
+            f"optimizer = torch.optim.SGD([{name}], lr=0.1)",
+        ),
+        Hint(
+            "Moving or scaling a leaf gives a computed tensor: ask for the gradient afterwards.",
+            f"{name} = torch.randn(3).to(device).requires_grad_()",
+        ),
+    )
+
+
+def _parameter(scene: Scene, found: re.Match[str]) -> Diagnosis:
+    name = found["name"]
+    subject = _value(scene)
+    is_leaf = subject is not None and subject.is_leaf and "type" in found.groupdict()
+    what = described(subject, "a tensor")
+    if is_leaf:
+        summary = f"The parameter {name} was given {what}, which is a plain tensor."
+    else:
+        summary = f"The parameter {name} was given {what}, which was computed from other tensors."
+    return _report(
+        scene,
+        summary,
+        "A parameter of a module is a leaf of the class torch.nn.Parameter, so that gradients "
+        "arrive there and the optimizer finds it. What is computed from parameters is no parameter "
+        "itself.",
+        subject,
+        Hint(
+            "If it is to be learned, make a parameter with these values.",
+            f"self.{name} = torch.nn.Parameter(value.detach())",
+        ),
+        Hint(
+            "If it is to be computed from other parameters, do that in forward, under another "
+            "name.",
+            f"def forward(self, x):\n    {name} = self.weight * 2",
+        ),
+        Hint("If it is constant, make it a buffer.", f'self.register_buffer("{name}", value)'),
+        certain=subject is not None or "non-leaf" in scene.message,
+    )
+
+
+def _value(scene: Scene) -> TensorFacts | None:
+    """What was assigned: a computed tensor that the line names and that is no operand of more."""
+    code = code_of(scene.user_frame)
+    found = re.search(
+        r"(?:register_parameter\([^,]+,|(?<![=!<>])=(?!=))\s*([\w.]+)\s*\)?\s*$", code
+    )
+    return None if found is None else tensor_named(scene, found[1])
+
+
+def _computed_subject(scene: Scene) -> TensorFacts | None:
+    subject = find_subject(scene)
+    if _is_computed(subject):
+        return subject
+    return next((f for f in scene.involved if _is_computed(f)), None)
+
+
+def _report(
+    scene: Scene,
+    summary: str,
+    why: str,
+    subject: TensorFacts | None,
+    *hints: Hint,
+    certain: bool = True,
+) -> Diagnosis:
+    frame = scene.user_frame
+    evidence: list[Evidence] = []
+    if subject is not None and subject.grad_fn is not None:
+        evidence.append(
+            Evidence(f"{described(subject)} was made by {subject.grad_fn}", subject.source)
+        )
+    if frame is not None:
+        evidence.append(Evidence(f"refused: {code_of(frame)}", frame.source))
+    return Diagnosis(
+        slug="non-leaf-grad",
+        summary=summary,
+        explanation=why,
+        evidence=tuple(evidence),
+        hints=hints,
+        certainty="certain" if certain else "likely",
+        source=None if frame is None else frame.source,
+    )
+
+
+NON_LEAF_GRAD = Rule("non-leaf-grad", "A computed tensor taken for a leaf", _diagnose)
