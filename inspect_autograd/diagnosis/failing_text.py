@@ -1,0 +1,187 @@
+"""The text of the function that failed, parsed: what was called, and what led to a variable."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..graph.creation import SourceLine
+from .scene import FrameFacts
+from .writes_in_text import dotted
+
+__all__ = ["Assignment", "FailingText", "called_name", "operands"]
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A statement that gave a variable its value."""
+
+    name: str
+    value: ast.expr
+    statement: ast.stmt
+
+
+class FailingText:
+    """The text of a frame's function, or of its failing line where no more is known.
+
+    Args:
+        frame: A frame of the user.
+    """
+
+    def __init__(self, frame: FrameFacts) -> None:
+        self.frame = frame
+        self._text, self._first, self._tree = _parse(frame)
+        self._line = frame.source.line - self._first + 1
+
+    @property
+    def statement(self) -> ast.stmt | None:
+        """The innermost statement that holds the failing line."""
+        found: ast.stmt | None = None
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.stmt) and _covers(node, self._line):
+                starts = (node.lineno, node.col_offset)
+                if found is None or starts > (found.lineno, found.col_offset):
+                    found = node
+        return found
+
+    def find_call(self, *names: str) -> ast.Call | None:
+        """The call of one of these functions on the failing line."""
+        wanted = _normal(self.frame.expression)
+        found = [
+            node
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Call)
+            and _covers(node, self._line)
+            and called_name(node) in names
+        ]
+        running = [node for node in found if ast.unparse(node) == wanted]
+        return next(iter(running or found), None)
+
+    def text(self, node: ast.AST) -> str:
+        """The part of the text, as the user wrote it, in one line."""
+        segment = ast.get_source_segment(self._text, node) or ast.unparse(node)
+        return " ".join(segment.split())
+
+    def source(self, node: ast.expr | ast.stmt) -> SourceLine:
+        """The line of a part."""
+        where = self.frame.source
+        return SourceLine(where.file, self._first + node.lineno - 1, where.function)
+
+    def find_assignment(self, name: str, before: ast.expr | ast.stmt) -> Assignment | None:
+        """The last assignment of a variable above a place; of those in a loop the last below it."""
+        limit = (before.lineno, before.col_offset)
+        above: list[tuple[tuple[int, int], Assignment]] = []
+        below: list[tuple[tuple[int, int], Assignment]] = []
+        for found in self._assignments():
+            if found.name == name:
+                place = (found.statement.lineno, found.statement.col_offset)
+                (above if place < limit else below).append((place, found))
+        for group in (above, below):
+            if group:
+                return max(group, key=lambda item: item[0])[1]
+        return None
+
+    def blocks_around(self, node: ast.expr | ast.stmt) -> list[ast.expr]:
+        """What the `with` blocks around a part call, and what decorates its function."""
+        found: list[ast.expr] = []
+        for outer in ast.walk(self._tree):
+            if not isinstance(outer, ast.With | ast.AsyncWith | ast.FunctionDef):
+                continue
+            if outer is node or not _covers(outer, node.lineno):
+                continue
+            if isinstance(outer, ast.FunctionDef):
+                found += outer.decorator_list
+            else:
+                found += [item.context_expr for item in outer.items]
+        return found
+
+    def _assignments(self) -> Iterator[Assignment]:
+        for node in _walk_scope(self._tree):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    for name in _targets(target):
+                        yield Assignment(name, node.value, node)
+            elif isinstance(node, ast.AugAssign | ast.AnnAssign) and node.value is not None:
+                for name in _targets(node.target):
+                    yield Assignment(name, node.value, node)
+            elif isinstance(node, ast.For):
+                for name in _targets(node.target):
+                    yield Assignment(name, node.iter, node)
+
+
+def called_name(call: ast.Call) -> str:
+    """The last part of what is called: `backward` of `loss.backward()`."""
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def operands(expression: ast.expr) -> list[str]:
+    """The variables that an expression reads, as `x` or `self.x`, each once, in order."""
+    found: dict[str, None] = {}
+    waiting: list[ast.AST] = [expression]
+    while waiting:
+        node = waiting.pop(0)
+        name = dotted(node)
+        if name:
+            found.setdefault(name)
+            found.setdefault(name.split(".")[0])
+        else:
+            waiting[:0] = ast.iter_child_nodes(node)
+    return list(found)
+
+
+def _parse(frame: FrameFacts) -> tuple[str, int, ast.Module]:
+    """The text, the number of its first line, and its tree; the failing line if need be."""
+    line = frame.source.line
+    for text, first in (
+        (frame.body, frame.first_line),
+        (frame.code, line),
+        (frame.expression, line),
+    ):
+        dedented = textwrap.dedent(text)
+        try:
+            tree = ast.parse(dedented)
+        except (SyntaxError, ValueError):
+            continue
+        if dedented.strip():
+            return dedented, first, tree
+    return "", line, ast.Module([], [])
+
+
+def _normal(text: str) -> str:
+    try:
+        return ast.unparse(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _covers(node: ast.expr | ast.stmt, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or node.lineno)
+
+
+def _walk_scope(tree: ast.Module) -> Iterator[ast.AST]:
+    """All nodes of the outermost scope: of the file, or of the one function that the text is."""
+    body: list[ast.stmt] = tree.body
+    if len(body) == 1 and isinstance(body[0], ast.FunctionDef | ast.AsyncFunctionDef):
+        body = body[0].body
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, _SCOPES):
+            continue
+        yield node
+        waiting += ast.iter_child_nodes(node)
+
+
+def _targets(target: ast.expr) -> Iterator[str]:
+    for node in ast.walk(target):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and (name := dotted(node)):
+            yield name

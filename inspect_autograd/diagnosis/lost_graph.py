@@ -1,0 +1,158 @@
+"""Why a tensor carries no graph: the causes that evidence can tell apart."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ..events.effects import Cut
+from ..graph.creation import SourceLine
+from .failing_call import FailingCall
+from .failing_text import called_name
+from .records import Certainty
+from .scene import Scene, TensorFacts
+from .source_cuts import SourceCut, find_source_cut
+
+__all__ = ["Cause", "CauseKind", "find_cause"]
+
+CauseKind = Literal[
+    "detach", "data", "no_grad", "inference_mode", "integer", "Python value", "copy",
+    "checkpoint", "custom Function", "call", "frozen", "plain data", "spoiled", "unknown",
+]  # fmt: skip
+
+_FACTORIES = (
+    "ones", "zeros", "full", "tensor", "rand", "randn", "arange", "linspace", "eye", "empty",
+    "ones_like", "zeros_like", "full_like", "rand_like", "randn_like",
+)  # fmt: skip
+_OF_RECORDING: dict[str, CauseKind] = {
+    "detach": "detach", "data": "data", "no_grad": "no_grad", "inference_mode": "inference_mode",
+    "not differentiable": "integer", "Python value": "Python value", "copy": "copy",
+    "checkpoint": "checkpoint", "custom Function": "custom Function",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a tensor carries no graph.
+
+    Attributes:
+        kind: How it lost it, or why it never had one.
+        certainty: How sure that is.
+        text: The expression that did it, as it was written, or the function; empty if unknown.
+        source: The line that did it; None if unknown.
+        operand: The variable with a graph that went in; empty if unknown.
+        lost: Names of the parameters that a recording saw lose their path to the loss.
+        names: For `frozen`, the models or parameters; for `plain data`, the tensors.
+    """
+
+    kind: CauseKind
+    certainty: Certainty
+    text: str = ""
+    source: SourceLine | None = None
+    operand: str = ""
+    lost: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def find_cause(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
+    """The most certain cause that the evidence of a scene gives."""
+    recorded = _from_recording(scene)
+    if recorded is not None:
+        return recorded
+    cut = _from_text(scene, call)
+    if cut is not None and cut.is_proved:
+        return _of_cut(cut, "certain")
+    if output.why_no_graph is not None and output.why_no_graph.startswith("torch refuses"):
+        return Cause("spoiled", "certain")
+    if output.is_inference:
+        return (
+            _of_cut(cut, "certain", "inference_mode") if cut else Cause("inference_mode", "certain")
+        )
+    if not output.meta.dtype.startswith(("float", "bfloat", "complex")):
+        is_it = cut is not None and cut.kind == "integer"
+        return _of_cut(cut, "certain") if is_it and cut else Cause("integer", "certain")
+    if _warned_of_checkpoint(scene):
+        return _of_cut(cut, "certain") if cut and cut.kind == "checkpoint" else Cause(
+            "checkpoint", "certain"
+        )  # fmt: skip
+    if cut is not None:
+        return _of_cut(cut, "likely")
+    frozen = _frozen(scene)
+    if frozen:
+        return Cause("frozen", "likely", names=frozen)
+    if _is_new(call, None if scene.call is None else scene.call.failing):
+        return Cause("plain data", "certain")
+    plain = _plain(scene)
+    return Cause("plain data", "likely", names=plain) if plain is not None else Cause(
+        "unknown", "possible"
+    )  # fmt: skip
+
+
+def _of_cut(cut: SourceCut, certainty: Certainty, kind: CauseKind | None = None) -> Cause:
+    return Cause(kind or cut.kind, certainty, cut.text, cut.source, cut.operand)
+
+
+def _from_recording(scene: Scene) -> Cause | None:
+    """The cut that a recording saw: the last of those that cost something."""
+    if scene.recording is None:
+        return None
+    cuts = [cut for cut in scene.recording.cuts if cut.parameters and cut.reaches_loss is not False]
+    if not cuts:
+        return None
+    cut = min(cuts, key=_rank)
+    kind = _OF_RECORDING.get(cut.reason, "call")
+    return Cause(kind, "certain" if len(cuts) == 1 or cut.lost else "likely", cut.function,
+                 cut.source, lost=cut.lost or cut.parameters)  # fmt: skip
+
+
+def _rank(cut: Cut) -> tuple[bool, bool, int]:
+    line = 0 if cut.source is None else cut.source.line
+    return not cut.lost, cut.reaches_loss is not True, -line
+
+
+def _from_text(scene: Scene, call: FailingCall) -> SourceCut | None:
+    index = None if scene.call is None else scene.call.failing
+    if call.text is None or index is None or index >= len(call.outputs):
+        return None
+    return find_source_cut(call.text, call.outputs[index])
+
+
+def _warned_of_checkpoint(scene: Scene) -> bool:
+    return any("None of the inputs have requires_grad=True" in text for _, text in scene.warnings)
+
+
+def _frozen(scene: Scene) -> tuple[str, ...]:
+    """Models and parameters among the variables, none of which requires grad."""
+    found: dict[str, bool] = {}
+    for frame in scene.frames:
+        for name, facts in frame.tensors.items():
+            if facts.is_parameter:
+                found[name] = facts.requires_grad
+        for name, words in frame.others.items():
+            match = re.search(r"parameters?, (\w+) of which require", words)
+            if match is not None:
+                found[name] = match[1] != "none"
+    return () if any(found.values()) else tuple(found)
+
+
+def _is_new(call: FailingCall, index: int | None) -> bool:
+    """Whether the output is written as a call that makes new data: `torch.ones(3)`."""
+    if call.text is None or index is None or index >= len(call.outputs):
+        return False
+    value = call.outputs[index]
+    if isinstance(value, ast.Name):
+        found = call.text.find_assignment(value.id, value)
+        value = value if found is None else found.value
+    return isinstance(value, ast.Call) and called_name(value) in _FACTORIES
+
+
+def _plain(scene: Scene) -> tuple[str, ...] | None:
+    """The tensors of the failing function, if none of them requires grad; else None."""
+    frame = scene.user_frame
+    if frame is None:
+        return None
+    if any(facts.requires_grad for facts in frame.tensors.values()):
+        return None
+    return tuple(frame.tensors)
