@@ -9,52 +9,68 @@ from .report import Report
 from .rule import Rule
 from .rules import RULES
 from .scene import Scene
+from .unknown_failure import find_facts
 
 __all__ = ["explain_scene"]
+
+_ORDER = {"certain": 0, "likely": 1, "possible": 2}
 
 
 def explain_scene(scene: Scene, rules: Iterable[Rule] = RULES) -> Report:
     """A report of what the rules say.
 
-    A rule that fails itself is left out: an explanation must not add another error.
+    A rule that fails itself is left out, which the facts of the report say: an explanation must
+    not add another error.
     """
     found: list[Diagnosis] = []
+    broken: list[Evidence] = []
     for rule in rules:
         try:
             diagnosis = rule.diagnose(scene)
-        except Exception:
+        except Exception as error:
+            what = f"{type(error).__name__}: {_message_of(error)}"
+            broken.append(
+                Evidence(
+                    f"the rule {rule.slug} failed itself ({what}), which is a fault of "
+                    "inspect_autograd"
+                )
+            )
             continue
         if diagnosis is not None:
             found.append(diagnosis)
-    order = {"certain": 0, "likely": 1, "possible": 2}
-    found.sort(key=lambda diagnosis: order[diagnosis.certainty])
+    diagnoses = _choose(found)
     return Report(
-        diagnoses=tuple(found),
+        diagnoses=diagnoses,
         failure=scene.failure,
-        facts=() if found else _facts(scene),
+        facts=(*(() if diagnoses else find_facts(scene)), *broken),
         graph=scene.graph,
         scene=scene,
     )
 
 
-def _facts(scene: Scene) -> tuple[Evidence, ...]:
-    """What is known of a failure that no rule recognises."""
-    facts: list[Evidence] = []
-    if scene.call is not None:
-        for output in scene.call.outputs:
-            facts.append(
-                Evidence(
-                    f"{scene.call.call}() started from {output.name}: {output.meta}, "
-                    + (f"made by {output.grad_fn}" if output.grad_fn else "without a graph"),
-                    output.source,
-                    output.node,
-                )
-            )
-    if scene.graph is not None:
-        for state in ("modified", "freed"):
-            for node in scene.graph.nodes:
-                if any(saved.state == state for saved in node.saved):
-                    facts.append(
-                        Evidence(f"{node.name} has a {state} tensor", node.source, node.id)
-                    )
-    return tuple(facts[:20])
+def _choose(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """The most certain first; among equals the rule that was asked first.
+
+    One exception has one cause. So what is less than certain goes where something is certain,
+    which means that no other cause is left; and of two that blame the same line, or come from the
+    same rule, the first stays.
+    """
+    ordered = sorted(found, key=lambda diagnosis: _ORDER[diagnosis.certainty])
+    if ordered and ordered[0].certainty == "certain":
+        ordered = [diagnosis for diagnosis in ordered if diagnosis.certainty == "certain"]
+    kept: list[Diagnosis] = []
+    for diagnosis in ordered:
+        if not any(_is_same_cause(diagnosis, other) for other in kept):
+            kept.append(diagnosis)
+    return tuple(kept)
+
+
+def _is_same_cause(one: Diagnosis, other: Diagnosis) -> bool:
+    return one.slug == other.slug or (one.source is not None and one.source == other.source)
+
+
+def _message_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be read"
