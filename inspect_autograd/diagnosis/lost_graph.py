@@ -13,15 +13,16 @@ from .failing_call import FailingCall
 from .failing_text import called_name
 from .records import Certainty
 from .scene import Scene, TensorFacts
-from .source_cuts import SourceCut, find_source_cut
+from .source_cuts import SourceCut, find_source_cut, names_behind, trained_models
 
 __all__ = ["Cause", "CauseKind", "find_cause"]
 
 CauseKind = Literal[
     "detach", "data", "no_grad", "inference_mode", "integer", "Python value", "copy",
-    "checkpoint", "custom Function", "call", "frozen", "plain data", "spoiled", "unknown",
+    "checkpoint", "custom Function", "call", "model", "frozen", "plain data", "spoiled", "unknown",
 ]  # fmt: skip
 
+_REAL = ("float", "bfloat", "complex")
 _FACTORIES = (
     "ones", "zeros", "full", "tensor", "rand", "randn", "arange", "linspace", "eye", "empty",
     "ones_like", "zeros_like", "full_like", "rand_like", "randn_like",
@@ -44,7 +45,7 @@ class Cause:
         source: The line that did it; None if unknown.
         operand: The variable with a graph that went in; empty if unknown.
         lost: Names of the parameters that a recording saw lose their path to the loss.
-        names: For `frozen`, the models or parameters; for `plain data`, the tensors.
+        names: For `frozen` and `model`, the models or parameters; for `plain data`, the tensors.
     """
 
     kind: CauseKind
@@ -70,7 +71,7 @@ def find_cause(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
         return (
             _of_cut(cut, "certain", "inference_mode") if cut else Cause("inference_mode", "certain")
         )
-    if not output.meta.dtype.startswith(("float", "bfloat", "complex")):
+    if not output.meta.dtype.startswith(_REAL):
         is_it = cut is not None and cut.kind == "integer"
         return _of_cut(cut, "certain") if is_it and cut else Cause("integer", "certain")
     if _warned_of_checkpoint(scene):
@@ -79,15 +80,25 @@ def find_cause(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
         )  # fmt: skip
     if cut is not None:
         return _of_cut(cut, "likely")
+    if _is_new(call, None if scene.call is None else scene.call.failing):
+        return Cause("plain data", "certain")
+    return _without_cut(scene, output, call)
+
+
+def _without_cut(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
+    """The cause where no cut is to be seen."""
+    trained = _trained(scene, call)
+    if trained:
+        if any("set_grad_enabled(False)" in frame.body for frame in scene.frames):
+            return Cause("no_grad", "likely", "torch.set_grad_enabled(False)", names=trained)
+        return Cause("model", "likely", names=trained)
     frozen = _frozen(scene)
     if frozen:
         return Cause("frozen", "likely", names=frozen)
-    if _is_new(call, None if scene.call is None else scene.call.failing):
-        return Cause("plain data", "certain")
-    plain = _plain(scene)
-    return Cause("plain data", "likely", names=plain) if plain is not None else Cause(
-        "unknown", "possible"
-    )  # fmt: skip
+    plain = _plain(scene, output)
+    if plain is not None:
+        return Cause("plain data", "likely", names=plain)
+    return Cause("unknown", "possible")
 
 
 def _of_cut(cut: SourceCut, certainty: Certainty, kind: CauseKind | None = None) -> Cause:
@@ -148,11 +159,22 @@ def _is_new(call: FailingCall, index: int | None) -> bool:
     return isinstance(value, ast.Call) and called_name(value) in _FACTORIES
 
 
-def _plain(scene: Scene) -> tuple[str, ...] | None:
-    """The tensors of the failing function, if none of them requires grad; else None."""
+def _trained(scene: Scene, call: FailingCall) -> tuple[str, ...]:
+    """Models that the output was computed with, and that have parameters which require grad."""
+    index = None if scene.call is None else scene.call.failing
+    if call.text is None or index is None or index >= len(call.outputs):
+        return ()
+    names = names_behind(call.text, call.outputs[index])
+    return tuple(sorted(trained_models(call.text.frame) & names))
+
+
+def _plain(scene: Scene, output: TensorFacts) -> tuple[str, ...] | None:
+    """The real tensors of the failing function, if none of them requires grad; else None."""
     frame = scene.user_frame
-    if frame is None:
+    if frame is None or any(facts.requires_grad for facts in frame.tensors.values()):
         return None
-    if any(facts.requires_grad for facts in frame.tensors.values()):
-        return None
-    return tuple(frame.tensors)
+    return tuple(
+        name
+        for name, facts in frame.tensors.items()
+        if name not in output.names and facts.meta.dtype.startswith(_REAL)
+    )

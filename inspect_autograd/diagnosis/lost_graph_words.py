@@ -34,6 +34,8 @@ def tell(cause: Cause, output: TensorFacts) -> str:
         "custom Function": f"{did or 'a custom Function'}{at} gave a result that is marked as not "
         "differentiable, or computed without a graph",
         "call": f"{did}{at} took a tensor with a graph and returned one without",
+        "model": f"{listed(cause.names)} has parameters that require grad, but what it returned "
+        "was cut off from them, or computed while recording was off",
         "frozen": f"no parameter of {listed(cause.names)} requires grad",
         "plain data": "nothing that it was computed from requires grad"
         if cause.names
@@ -54,33 +56,36 @@ def hints_for(cause: Cause, name: str) -> tuple[Hint, ...]:
             Hint("Use the tensor itself", f"{before or of}  # instead of {kept or '.detach()'}"),
         )
     if cause.kind in ("Python value", "copy"):
+        stack = Hint(
+            "To put several losses together, keep the tensors, not their numbers, and stack them",
+            "losses.append(loss)  # not loss.item()\ntotal = torch.stack(losses).mean()",
+        )
+        if not before or before == kept:
+            return (stack,)
         return (
             Hint(
                 "Go on with the tensor itself; take plain numbers only for printing",
-                f"loss = {before or of}  # not {kept}" if kept else "",
+                f"{_variable(name)} = {before}  # not {kept}",
             ),
-            Hint(
-                "To put several tensors together, stack them", "loss = torch.stack(losses).mean()"
-            ),
+            stack,
         )
     if cause.kind in ("no_grad", "inference_mode"):
         block = "torch.no_grad()" if cause.kind == "no_grad" else "torch.inference_mode()"
         return (
             Hint(
                 f"Move the forward pass out of {block}; it is for evaluation only",
-                f"{name} = ...  # computed with gradients enabled\n{_started(name)}",
+                f"{_variable(name)} = ...  # computed outside of the block\n"
+                f"{_variable(name)}.backward()",
             ),
             Hint(
                 "Or switch recording on again just there",
                 "with torch.enable_grad():\n    ...",
-            )
-            if cause.kind == "no_grad"
-            else Hint("Tensors made in inference mode need a copy first", "x = x.clone()"),
-        )
-    return _more_hints(cause)
+            ),
+        )[: 2 if cause.kind == "no_grad" else 1]
+    return _more_hints(cause, name)
 
 
-def _more_hints(cause: Cause) -> tuple[Hint, ...]:
+def _more_hints(cause: Cause, name: str) -> tuple[Hint, ...]:
     if cause.kind == "integer":
         return _hints_for_integers(cause)
     if cause.kind == "checkpoint":
@@ -113,6 +118,16 @@ def _more_hints(cause: Cause) -> tuple[Hint, ...]:
                 "Mark what you want the gradient of, before anything is computed from it",
                 f"{first}.requires_grad_()",
             ),
+            _not_the_output(name),
+        )
+    if cause.kind == "model":
+        return (
+            Hint(
+                f"See whether recording is on where {cause.names[0]} is called",
+                "assert torch.is_grad_enabled()",
+            ),
+            Hint(f"Look into the forward() of {cause.names[0]} for detach(), .data or no_grad()"),
+            _not_the_output(name),
         )
     if cause.kind == "call":
         return (Hint(f"Look into what `{cause.text}` calls for detach(), no_grad() or item()"),)
@@ -121,19 +136,26 @@ def _more_hints(cause: Cause) -> tuple[Hint, ...]:
     )
 
 
-def _started(name: str) -> str:
-    return f"{name}.backward()" if name.isidentifier() else "loss.backward()"
+def _variable(name: str) -> str:
+    return name if name.isidentifier() else "loss"
 
 
 def _hints_for_integers(cause: Cause) -> tuple[Hint, ...]:
-    of = cause.operand or "x"
+    if not cause.operand:
+        return (
+            Hint(
+                "Take the loss of the scores, not of what was chosen by them",
+                "loss = torch.nn.functional.cross_entropy(scores, target)",
+            ),
+        )
+    of = cause.operand
     smooth = Hint(
         "For a smooth stand-in of a comparison, use a sigmoid",
         f"torch.sigmoid(10 * {of})  # instead of {of} > 0",
     )
     scores = Hint(
         "Take the loss of the scores, not of what was chosen by them",
-        f"loss = torch.nn.functional.cross_entropy({of if cause.operand else 'scores'}, target)",
+        f"loss = torch.nn.functional.cross_entropy({of}, target)",
     )
     cast = Hint(
         "Leave out the cast to whole numbers; floating-point numbers keep their graph",
@@ -144,3 +166,10 @@ def _hints_for_integers(cause: Cause) -> tuple[Hint, ...]:
     if any(word in cause.text for word in ("long(", "int(", "bool(", "byte(", ".to(", ".type(")):
         return cast, scores
     return scores, smooth
+
+
+def _not_the_output(name: str) -> Hint:
+    return Hint(
+        f"{_variable(name)}.requires_grad_() would only silence the error: nothing behind it would "
+        "get a gradient"
+    )

@@ -7,15 +7,16 @@ variables agree: what went in carries a graph, and what came out does not.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..graph.creation import SourceLine
 from .failing_text import FailingText, called_name, operands
-from .scene import TensorFacts
+from .scene import FrameFacts, TensorFacts
 
-__all__ = ["SourceCut", "SourceCutKind", "find_source_cut"]
+__all__ = ["SourceCut", "SourceCutKind", "find_source_cut", "names_behind", "trained_models"]
 
 SourceCutKind = Literal[
     "detach", "data", "Python value", "copy", "integer", "no_grad", "inference_mode",
@@ -70,6 +71,7 @@ def find_source_cut(text: FailingText, expression: ast.expr) -> SourceCut | None
         expression: Whose value has no graph.
     """
     tensors = text.frame.tensors
+    trained = trained_models(text.frame)
     waiting: list[tuple[str, ast.expr, ast.expr | ast.stmt]] = [("", expression, expression)]
     seen: set[str] = set()
     possible: SourceCut | None = None
@@ -77,9 +79,9 @@ def find_source_cut(text: FailingText, expression: ast.expr) -> SourceCut | None
         target, value, place = waiting.pop(0)
         names = operands(value)
         alive = [name for name in names if _carries_graph(tensors.get(name))]
-        cut = _cut_around(text, place, value, alive) or _cut_in(text, value, alive)
+        cut = _cut_around(text, place, value, alive, trained) or _cut_in(text, value, alive)
         if cut is not None and cut.kind == "call" and _is_integer(tensors.get(target)):
-            cut = replace(cut, kind="integer")
+            cut = replace(cut, kind="integer", is_proved=True)
         if cut is not None and (cut.is_proved or possible is None):
             possible = cut
         if possible is not None and possible.is_proved:
@@ -92,6 +94,29 @@ def find_source_cut(text: FailingText, expression: ast.expr) -> SourceCut | None
             if found is not None and found.statement is not place:
                 waiting.append((name, found.value, found.statement))
     return possible
+
+
+def trained_models(frame: FrameFacts) -> set[str]:
+    """The modules among the variables of a frame that have parameters which require grad."""
+    return {
+        name
+        for name, words in frame.others.items()
+        if re.search(r"parameters?, \d+ of which require", words)
+    }
+
+
+def names_behind(text: FailingText, expression: ast.expr) -> set[str]:
+    """The variables that a value was computed from, directly or not, as far as the text tells."""
+    waiting: list[tuple[ast.expr, ast.expr | ast.stmt]] = [(expression, expression)]
+    seen: set[str] = set()
+    while waiting and len(seen) < MAX_STEPS:
+        value, place = waiting.pop(0)
+        for name in operands(value):
+            found = None if name in seen else text.find_assignment(name, place)
+            seen.add(name)
+            if found is not None and found.statement is not place:
+                waiting.append((found.value, found.statement))
+    return seen
 
 
 def _carries_graph(facts: TensorFacts | None) -> bool:
@@ -110,7 +135,9 @@ def _cut_in(text: FailingText, value: ast.expr, alive: list[str]) -> SourceCut |
         kind = _kind_of(text, part)
         if kind is not None:
             operand = next((name for name in operands(part) if name in alive), "")
-            return SourceCut(kind, text.text(part), text.source(part), operand, bool(operand))
+            # torch.tensor() and its like never keep a graph, whatever goes in.
+            is_proved = bool(operand) or kind == "copy"
+            return SourceCut(kind, text.text(part), text.source(part), operand, is_proved)
     if alive and not isinstance(value, ast.Name | ast.Attribute):
         calls = [part for part in _data_flow(value) if isinstance(part, ast.Call)]
         calls = [part for part in calls if set(operands(part)) & set(alive)]
@@ -120,9 +147,16 @@ def _cut_in(text: FailingText, value: ast.expr, alive: list[str]) -> SourceCut |
 
 
 def _cut_around(
-    text: FailingText, place: ast.expr | ast.stmt, value: ast.expr, alive: list[str]
+    text: FailingText,
+    place: ast.expr | ast.stmt,
+    value: ast.expr,
+    alive: list[str],
+    trained: set[str],
 ) -> SourceCut | None:
     """A `with` block or decorator around a place under which nothing is recorded."""
+    if isinstance(value, ast.Name | ast.Constant):
+        return None
+    proofs = [*alive, *(name for name in operands(value) if name in trained)]
     for block in text.blocks_around(place):
         written = ast.unparse(block)
         name = called_name(block) if isinstance(block, ast.Call) else written.split(".")[-1]
@@ -131,9 +165,11 @@ def _cut_around(
             kind = "no_grad" if name == "no_grad" else "inference_mode"
         elif name == "set_grad_enabled" and written.endswith("(False)"):
             kind = "no_grad"
-        if kind is not None and not isinstance(value, ast.Constant):
+        if kind is not None:
             line = text.source(place)
-            return SourceCut(kind, text.text(block), line, alive[0] if alive else "", bool(alive))
+            return SourceCut(
+                kind, text.text(block), line, proofs[0] if proofs else "", bool(proofs)
+            )
     return None
 
 

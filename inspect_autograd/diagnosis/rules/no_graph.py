@@ -73,12 +73,7 @@ def _which(scene: Scene, index: int) -> str:
 def _evidence(scene: Scene, name: str, output: TensorFacts, cause: Cause) -> list[Evidence]:
     found = []
     if cause.source is not None and cause.text:
-        text = f"the graph ends in `{cause.text}` at {cause.source.short}"
-        if cause.operand:
-            text += f", where {_described(scene, cause.operand)} goes in"
-        if cause.certainty != "certain":
-            text = text.replace("the graph ends", "the graph may end", 1)
-        found.append(Evidence(text, cause.source))
+        found.append(Evidence(_place(scene, cause), cause.source))
     if cause.lost:
         found.append(Evidence(f"{listed(cause.lost)} lost the path to it, says the recording"))
     found.append(Evidence(_state(name, output)))
@@ -90,6 +85,16 @@ def _evidence(scene: Scene, name: str, output: TensorFacts, cause: Cause) -> lis
     elif scene.user_frame is not None and scene.user_frame.tensors:
         found.append(Evidence(f"no tensor among the variables of {_where(scene)} requires grad"))
     return found
+
+
+def _place(scene: Scene, cause: Cause) -> str:
+    at = "" if cause.source is None else f" at {cause.source.short}"
+    may = "" if cause.certainty == "certain" else "may "
+    s = "s" if cause.certainty == "certain" else ""
+    into = f", where {_described(scene, cause.operand)} goes in" if cause.operand else ""
+    if cause.kind in ("no_grad", "inference_mode"):
+        return f"`{cause.text}` is around the line{at}{into}"
+    return f"the graph {may}end{s} in `{cause.text}`{at}{into}"
 
 
 def _state(name: str, output: TensorFacts) -> str:
