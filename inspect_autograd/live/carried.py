@@ -10,7 +10,15 @@ from ..events.recording import Recording
 from ..events.trace import Trace
 from .attributors import Attributor
 
-__all__ = ["carried_attributor", "carried_recording", "carried_trace", "carry", "led_to"]
+__all__ = [
+    "carried_attributor",
+    "carried_recording",
+    "carried_trace",
+    "carry",
+    "is_explained",
+    "led_to",
+    "mark_explained",
+]
 
 _ATTRIBUTE = "_inspect_autograd"
 """An exception cannot be referred to weakly, so what is known of it hangs on itself."""
@@ -18,11 +26,19 @@ _ATTRIBUTE = "_inspect_autograd"
 
 @dataclass(slots=True)
 class _Carried:
-    """What an exception carries."""
+    """What an exception carries.
+
+    Attributes:
+        recording: What `record` saw.
+        attributor: What knows lines.
+        trace: What `trace` saw.
+        is_explained: Whether it has its explanation as a note.
+    """
 
     recording: Recording | None = None
     attributor: Attributor | None = None
     trace: Trace | None = None
+    is_explained: bool = False
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # An exception is sent to another process with all of its attributes. There, what was seen
@@ -46,6 +62,25 @@ def carry(
             carried.trace = seen if carried.trace is None else carried.trace
         elif carried.recording is None:
             carried.recording, carried.attributor = seen, attributor
+
+
+def mark_explained(error: BaseException) -> None:
+    """The explanation of an exception is among its notes."""
+    with contextlib.suppress(Exception):
+        vars(error).setdefault(_ATTRIBUTE, _Carried()).is_explained = True
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether it is, or that of one of those that led to it, or of a group, of a member of it."""
+    pending = [error]
+    for one in pending:  # The list grows while it is read.
+        carried = vars(one).get(_ATTRIBUTE)
+        if isinstance(carried, _Carried) and carried.is_explained:
+            return True
+        inner = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        known = [*inner, *led_to(one)[:1]]
+        pending += [other for other in known if all(other is not seen for seen in pending)]
+    return False
 
 
 def carried_recording(error: BaseException) -> Recording | None:

@@ -18,6 +18,7 @@ from ...diagnosis.scene import FrameFacts, TensorFacts
 from ...graph.creation import SourceLine
 from ..holders.safe_access import is_kind_of
 from .program_text import text_of
+from .program_text import text_of
 from .tensors import TensorDescriber
 from .variables import describe_value, named_tensors, read_variables
 

@@ -17,6 +17,7 @@ __all__ = ["find_modified", "find_writes"]
 
 MAX_MODIFIED = 100
 _VERSIONS = re.compile(r"\[[\w.]+ \[([\d, ]*)\]\].* is at version (\d+); expected version (\d+)")
+_INDEX = re.compile(r"\[(\d+)\]")
 _RESULT = re.compile(r"result\d*")
 
 
@@ -111,5 +112,6 @@ def find_writes(
 
 
 def _matches(name: str, names: tuple[str, ...]) -> bool:
-    # A recording calls it fc.weight, a variable of the program model.fc.weight.
-    return bool(name) and any(other == name or other.endswith(f".{name}") for other in names)
+    # A recording calls it 0.weight, a variable of the program model[0].weight.
+    dotted = (_INDEX.sub(r".\1", other) for other in names)
+    return bool(name) and any(other == name or other.endswith(f".{name}") for other in dotted)
