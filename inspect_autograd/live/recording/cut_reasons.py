@@ -59,7 +59,11 @@ _INTERNAL = (
 """Code of torch that computes without a graph on purpose: checks of arguments, clipping,
 optimizers, `state_dict`, `deepcopy`, checkpoints."""
 
-COPIES = frozenset(("tensor", "as_tensor", "asarray", "new_tensor", "scalar_tensor", "full"))
+COPIES = frozenset(
+    (
+        "as_tensor", "asarray", "linspace", "logspace", "new_tensor", "tensor",
+    )
+)  # fmt: skip
 """Functions that make a new tensor of values, also of those of a tensor."""
 
 _DETACHES = frozenset(("detach", "detach_", "detach_copy"))

@@ -135,7 +135,8 @@ class ThreadWatch(TorchFunctionMode):
         until it is over. But a backward of the user's, a hook, or a recomputed forward pass has
         to be seen.
         """
-        self._end_abandoned_step()
+        if self.is_updating:  # Without a closure, no step runs a pass.
+            self._end_abandoned_step()
         is_off = self._is_active and not is_mode_on(self)
         if is_off:
             push_mode(self)
@@ -236,7 +237,7 @@ class ThreadWatch(TorchFunctionMode):
             if self._is_active:
                 self.follow_host()
             return None
-        if self._step is not None:
+        if self.is_updating:
             self._end_abandoned_step()
         paths, calls = host.paths, self.calls
         path = paths.find(module, calls.module)
