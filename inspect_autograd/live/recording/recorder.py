@@ -196,7 +196,7 @@ class Recorder:
         try:
             self._close()
             self._finish_step("the end of the block" if error is None else type(error).__name__)
-            self.steps.close()
+            self.steps.close(has_effects=self._has_effects(self.steps.current.index))
             recording = None if self._recording is None else self._recording()
             if recording is not None:
                 recording.close(self._assemble())
@@ -309,6 +309,13 @@ class Recorder:
                 watch = self.watch_here()
                 if watch is not None:
                     watch.follow_host()
+
+    def _has_effects(self, step: int) -> bool:
+        if self.effects is None:
+            return False
+        names = self.names()
+        noted = (*self.effects.mutations(names), *self.effects.cuts(names))
+        return any(effect.step == step for effect in noted)
 
     def _finish_step(self, reason: str) -> None:
         try:
