@@ -117,7 +117,7 @@ class Session:
                 stats=options.stats,
                 saved=True,
                 effects=options.effects,
-                # One more, as a step that has not come to a backward pass may be the last one.
+                # One more, as what comes after the last optimizer.step() may be a step too.
                 limit=(options.choice.last or IN_MEMORY) + 1,
                 stack=options.stack,
                 plan=self.plan,

@@ -118,7 +118,7 @@ def test_a_backward_pass_that_fails(write: Write, tmp_path: Path) -> None:
     folder = tmp_path / "kept" / "here"
     assert steps(folder) == [0, 1, 2, 4]
     outcome = ia.load(folder / "step000004-pass0.json", ia.Trace).outcome
-    assert (outcome.status, outcome.error) == ("raised", "ArithmeticError: refused")
+    assert (outcome.status, outcome.error) == ("raised", "ArithmeticError")
     assert "ended with        ArithmeticError\n" in ours.err
     assert "it raised ArithmeticError: refused in #0 RefuseBackward\n" in ours.err
     assert json.loads((folder / "run.json").read_text())["state"] == "raised"
