@@ -314,8 +314,8 @@ class Recorder:
         if self.effects is None:
             return False
         names = self.names()
-        noted = (*self.effects.mutations(names), *self.effects.cuts(names))
-        return any(effect.step == step for effect in noted)
+        steps = [write.step for write in self.effects.mutations(names)]
+        return step in (*steps, *(cut.step for cut in self.effects.cuts(names)))
 
     def _finish_step(self, reason: str) -> None:
         try:
