@@ -71,6 +71,13 @@ class Session:
         options: What the command line says.
         program: What runs.
 
+    Attributes:
+        plan: What becomes of each step.
+        folder: Where files go.
+        has_torch: Whether the script has imported torch.
+        recording: What was recorded; None if nothing could be.
+        seconds: How long the script ran.
+
     Raises:
         UsageError: The folder for the files cannot be one.
     """
@@ -80,15 +87,16 @@ class Session:
         self.program = program
         self.folder = RunFolder(options.out, str(program))
         stderr = sys.__stderr__
-        is_terminal = stderr is not None and stderr.isatty()
+        self._is_terminal = stderr is not None and stderr.isatty()
         self.plan = RunPlan(
             options.choice,
             self.folder,
-            Progress(is_on=is_terminal and options.speaks),
+            Progress(is_on=self._is_terminal and options.speaks),
             has_values=options.stats in ("basic", "full"),
         )
         self.recording: Recording | None = None
         self.seconds = 0.0
+        self.has_torch = False
         self._begin = time.monotonic()
         self._recorder: Recorder | None = None
         self._pid = os.getpid()
@@ -107,6 +115,7 @@ class Session:
     def _record(self) -> None:
         if not self.is_here:
             return
+        self.has_torch = True
         with self._guard("record this script"), self._own_path():
             from ..live.recording.recorder import Recorder
 
@@ -205,7 +214,8 @@ class Session:
                 path.write_text(f"{text}\n", encoding="utf-8")
                 self.folder.add(path.name)
             if self.options.speaks:
-                say(text)
+                # On a terminal the script may have stopped in the middle of a line.
+                say(f"\n{text}" if self._is_terminal else text)
 
     @contextmanager
     def _own_path(self) -> Iterator[None]:

@@ -37,6 +37,8 @@ def summarize(session: Session, error: BaseException | None) -> str:
 def _headline(session: Session) -> str:
     plan, seconds = session.plan, f"{session.seconds:.1f} s"
     name = visible(str(session.program))
+    if session.has_torch and session.recording is None:
+        return f"{name} could not be recorded ({seconds})"
     if session.recording is None:
         return f"{name} did not import torch, so nothing was recorded ({seconds})"
     if not plan.passes:
