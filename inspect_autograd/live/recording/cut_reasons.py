@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...events.effects import CutReason
-from .calls import is_library
+from ..file_owners import USER, owner_of
 
 __all__ = ["COPIES", "is_internal", "is_one_by_one", "is_optimizer_code", "reason_of"]
 
@@ -138,4 +138,4 @@ def _file_behind(frame: FrameType | None) -> str:
 
 
 def _is_wrapper(file: str) -> bool:
-    return file in _WRAPPERS or (is_library(file) and not file.startswith(_TORCH))
+    return file in _WRAPPERS or (owner_of(file) != USER and not file.startswith(_TORCH))
