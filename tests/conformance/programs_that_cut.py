@@ -301,3 +301,13 @@ def sampling_an_action() -> Any:
         action = choice.sample()  # cut: not-differentiable torch.multinomial reaches
         (-choice.log_prob(action)).backward()
     return recording
+
+
+@program
+def function_that_makes_nodes_on_its_way_to_a_mask() -> Any:
+    a = Scale()
+    with ia.record(a) as recording:
+        x = a(torch.ones(2))
+        mask = torch.isclose(x, 2 * torch.ones(2))  # cut: not-differentiable torch.isclose reaches
+        (x * mask).sum().backward()
+    return recording

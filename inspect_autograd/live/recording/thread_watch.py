@@ -212,12 +212,14 @@ class ThreadWatch(TorchFunctionMode):
                 calls.note(before, after, func, sys._getframe(1))
                 if host.is_threaded:
                     mark(result, args, (calls.key, before, after))
-            if effects is not None:
-                # A single tensor that has a node was not cut off, and most results are one.
-                if after == before or token is not None or result.__class__ is not _Tensor:
-                    effects.finish(self, (kind, func, args, kwargs), result, token)
-                elif effects.followed:
-                    effects.pass_on(args, kwargs, result)
+            # Most results are a single tensor with a node, of which there is little to say.
+            if effects is not None and (
+                after == before
+                or token is not None
+                or result.__class__ is not _Tensor
+                or not effects.pass_on(args, kwargs, result)
+            ):
+                effects.finish(self, (kind, func, args, kwargs), result, token)
         except Exception as error:
             host.fail(error)
         return result
