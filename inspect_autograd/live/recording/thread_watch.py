@@ -85,7 +85,8 @@ class ThreadWatch(TorchFunctionMode):
         self._suspended: list[int] = []
         self._is_active = False
         self._pushed: list[bool] = []
-        self._step: tuple[Any, bool] | None = None
+        self._step: tuple[Any, bool, int] | None = None
+        self._inner_steps = 0
 
     def begin(self) -> None:
         """Record the current thread."""
@@ -151,8 +152,12 @@ class ThreadWatch(TorchFunctionMode):
         """An optimizer is about to step.
 
         One of torch's own calls hundreds of functions that only do arithmetic; what it wrote is
-        seen from the versions of its parameters.
+        seen from the versions of its parameters. A step that a subclass hands on to the class above
+        comes by twice; the outer one counts.
         """
+        if self._step is not None and self._step[2] == id(optimizer):
+            self._inner_steps += 1
+            return
         self._end_abandoned_step()
         if not self.host.is_open:
             return
@@ -164,18 +169,26 @@ class ThreadWatch(TorchFunctionMode):
         if is_plain:
             self.deactivate()
         self.is_counting, self.is_updating = is_torch, not has_closure
-        self._step = token, is_plain
+        self._step, self._inner_steps = (token, is_plain, id(optimizer)), 0
 
-    def end_optimizer(self, optimizer: Any) -> None:
-        """It has done its step."""
+    def end_optimizer(self, optimizer: Any) -> bool:
+        """It has done its step.
+
+        Returns:
+            Whether a whole step is over.
+        """
         if self._step is None:
-            return
-        (token, is_plain), self._step = self._step, None
+            return True
+        if self._inner_steps:
+            self._inner_steps -= 1
+            return False
+        (token, is_plain, _), self._step = self._step, None
         self.is_counting = self.is_updating = False
         if is_plain:
             self.activate()
         if token is not None and self.host.effects is not None and self.host.is_open:
             self.host.effects.end_optimizer(self, token, optimizer)
+        return True
 
     def _end_abandoned_step(self) -> None:
         """The hook that ends a step does not run where the step raised."""
