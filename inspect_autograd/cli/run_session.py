@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -249,6 +250,9 @@ def complain(text: str) -> None:
 
 def say(text: str) -> None:
     """Print to the stderr that the process began with, wherever the script has led its own."""
+    # What the script has printed comes first, also where both go to one file.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()
     stream = sys.__stderr__
     try:
         if stream is not None:
