@@ -125,7 +125,11 @@ def render_runs(found: FirstDifference) -> str:
             text = f"Runs are the same: {_count(found.agreeing)}, within the tolerances"
     else:
         text = f"Runs differ first in {name_of(found.key)}; "
-        text += f"{_count(found.agreeing)} before it agree" if found.agreeing else "it is the first that both have"
+        text += (
+            f"{_count(found.agreeing)} before it agree"
+            if found.agreeing
+            else "it is the first that both have"
+        )
     for which, keys in (("a", found.only_a), ("b", found.only_b)):
         if keys:
             text += f"\nonly {which} has {_names(keys)}"

@@ -118,8 +118,15 @@ def run(options: argparse.Namespace, say: Say) -> Result:  # noqa: ARG001 (every
 
 def _to_options(options: argparse.Namespace) -> RunOptions:
     rank = _rank()
+    choice = parse_steps(options.steps)
+    if choice.nonfinite and options.stats in ("off", "meta"):
+        raise UsageError(
+            f"--steps {options.steps} looks for NaN and Inf, but --stats {options.stats} measures "
+            "no gradient",
+            remedy="Use --stats basic, the default, or full.",
+        )
     return RunOptions(
-        choice=parse_steps(options.steps),
+        choice=choice,
         out=options.out if rank is None else options.out / f"rank{rank}",
         stats=options.stats,
         pictures=f".{options.pictures}" if options.pictures else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -71,6 +72,13 @@ class Session:
         options: What the command line says.
         program: What runs.
 
+    Attributes:
+        plan: What becomes of each step.
+        folder: Where files go.
+        has_torch: Whether the script has imported torch.
+        recording: What was recorded; None if nothing could be.
+        seconds: How long the script ran.
+
     Raises:
         UsageError: The folder for the files cannot be one.
     """
@@ -80,15 +88,16 @@ class Session:
         self.program = program
         self.folder = RunFolder(options.out, str(program))
         stderr = sys.__stderr__
-        is_terminal = stderr is not None and stderr.isatty()
+        self._is_terminal = stderr is not None and stderr.isatty()
         self.plan = RunPlan(
             options.choice,
             self.folder,
-            Progress(is_on=is_terminal and options.speaks),
+            Progress(is_on=self._is_terminal and options.speaks),
             has_values=options.stats in ("basic", "full"),
         )
         self.recording: Recording | None = None
         self.seconds = 0.0
+        self.has_torch = False
         self._begin = time.monotonic()
         self._recorder: Recorder | None = None
         self._pid = os.getpid()
@@ -107,6 +116,7 @@ class Session:
     def _record(self) -> None:
         if not self.is_here:
             return
+        self.has_torch = True
         with self._guard("record this script"), self._own_path():
             from ..live.recording.recorder import Recorder
 
@@ -117,7 +127,7 @@ class Session:
                 stats=options.stats,
                 saved=True,
                 effects=options.effects,
-                # One more, as a step that has not come to a backward pass may be the last one.
+                # One more, as what comes after the last optimizer.step() may be a step too.
                 limit=(options.choice.last or IN_MEMORY) + 1,
                 stack=options.stack,
                 plan=self.plan,
@@ -205,7 +215,8 @@ class Session:
                 path.write_text(f"{text}\n", encoding="utf-8")
                 self.folder.add(path.name)
             if self.options.speaks:
-                say(text)
+                # On a terminal the script may have stopped in the middle of a line.
+                say(f"\n{text}" if self._is_terminal else text)
 
     @contextmanager
     def _own_path(self) -> Iterator[None]:
@@ -239,6 +250,9 @@ def complain(text: str) -> None:
 
 def say(text: str) -> None:
     """Print to the stderr that the process began with, wherever the script has led its own."""
+    # What the script has printed comes first, also where both go to one file.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sys.stdout.flush()
     stream = sys.__stderr__
     try:
         if stream is not None:

@@ -39,11 +39,6 @@ class StepChoice:
             for first, end, stride in self.ranges
         )
 
-    @property
-    def needs_all(self) -> bool:
-        """Whether every step has to be recorded, as nobody knows yet which will be kept."""
-        return self.last > 0 or self.nonfinite
-
 
 def parse_steps(text: str) -> StepChoice:
     """What `--steps` says.

@@ -12,6 +12,7 @@ from ..events.trace import Trace
 from ..graph.saved_memory import find_saved_memory
 from ..graph.tensor_meta import format_bytes
 from ..render.escape import shorten, visible
+from .run_files import RECORDING
 from .run_plan import Finding
 from .run_steps import DEFAULT_STEPS
 
@@ -36,6 +37,8 @@ def summarize(session: Session, error: BaseException | None) -> str:
 def _headline(session: Session) -> str:
     plan, seconds = session.plan, f"{session.seconds:.1f} s"
     name = visible(str(session.program))
+    if session.has_torch and session.recording is None:
+        return f"{name} could not be recorded ({seconds})"
     if session.recording is None:
         return f"{name} did not import torch, so nothing was recorded ({seconds})"
     if not plan.passes:
@@ -90,10 +93,10 @@ def _of_trace(trace: Trace, where: str, *, has_values: bool) -> Iterator[tuple[s
     graph, outcome = trace.graph, trace.outcome
     nodes = f"{len(graph)} in the last pass of {where}, {len(trace)} ran"
     if outcome.status == "raised":
-        where = (
-            "" if outcome.node is None else f" in #{outcome.node} {graph.nodes[outcome.node].label}"
-        )
-        nodes += f"; it raised {outcome.error or 'an error'}{where}"
+        said = ": ".join(part for part in (outcome.error, outcome.message) if part)
+        node = outcome.node
+        place = "" if node is None else f" in #{node} {graph.nodes[node].label}"
+        nodes += f"; it raised {said}{place}"
     yield "nodes", nodes
     memory = find_saved_memory(graph, by="scope")
     rows = [(row.name, format_bytes(row.activation_bytes)) for row in memory.rows]
@@ -161,7 +164,10 @@ def _of_files(session: Session) -> Iterator[tuple[str, str]]:
     others = _count(len(folder.files) - len(traces), "other file")
     yield "files", f"{_count(len(traces), 'trace')} and {others} in {shown}"
     last = shlex.quote(str(shown / sorted(traces)[-1]))
-    yield "look further", f"inspect-autograd show {last}"
+    if RECORDING in folder.files:
+        whole = shlex.quote(str(shown / RECORDING))
+        yield "look further", f"inspect-autograd show {whole}"
+    yield "" if RECORDING in folder.files else "look further", f"inspect-autograd show {last}"
     if session.plan.has_values:
         yield "", f"inspect-autograd show {last} --flow module"
     yield "", f"inspect-autograd render {last} -o flow.svg"

@@ -44,10 +44,11 @@ class Cut:
 
     Attributes:
         reason: `detach`; `data`; `no_grad`; `inference_mode`; `not differentiable` (an integer
-            or boolean result: `argmax`, a comparison, a cast); `Python value` (`item`, `tolist`,
-            `numpy`, `float()`); `copy` (`torch.tensor(t)`); `checkpoint` (a reentrant checkpoint
-            none of whose inputs requires grad); `custom Function` (its outputs are marked as not
-            differentiable, or leave no graph); `unknown`.
+            or boolean result: `argmax`, a comparison, a cast; or a function of PyTorch without a
+            derivative); `Python value` (`item`, `tolist`, `numpy`, `float()`); `copy`
+            (`torch.tensor(t)`); `checkpoint` (a reentrant checkpoint none of whose inputs
+            requires grad); `custom Function` (its outputs are marked as not differentiable, or
+            leave no graph); `unknown`.
         function: What was called.
         source: The user's line.
         scope: Path of the module; None outside of any.
@@ -56,7 +57,8 @@ class Cut:
         parameters: Names of the leaves behind what went in, sorted; what has no name is described
             (`f32[3] leaf`).
         lost: Those of `parameters` that no backward pass reached, though what came out of the cut
-            went on into one of the losses (or left PyTorch, so that nobody can tell).
+            went on into one of the losses (or left PyTorch, so that nobody can tell). Empty while
+            no backward pass has begun at all.
         reaches_loss: Whether a tensor that was computed from what came out was part of a loss;
             None where that cannot be told, since it left PyTorch.
         step: The step in which it happened first.
@@ -111,7 +113,8 @@ class Mutation:
         meta: Its shape and type.
         version_before: How often it had been written before (`Tensor._version`); None for an
             inference tensor, which does not count.
-        version_after: And afterwards.
+        version_after: And afterwards. Some kernels do not count, so it may be the same: those of
+            batch norm for its statistics, and fused ones of optimizers.
         step: The step in which it happened.
         thread: Name of the thread.
         time_ns: When, counted from the start of the recording.

@@ -7,13 +7,11 @@ a pass over nodes that are not hooked yet, nor the arguments of the call.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -21,13 +19,10 @@ import torch
 
 from ..events.records import PassCall
 from ..graph.creation import SourceLine
+from .file_owners import USER, owner_of
 from .private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
 
 __all__ = ["EngineCall", "EngineWatcher", "find_place", "unwatch", "watch"]
-
-# What `live` does on behalf of the user; the demo of the command line is a program of its own.
-_OURS = str(Path(__file__).parent) + os.sep
-_TORCH = str(Path(torch.__file__).parent) + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +168,7 @@ def _given_gradients(frame: FrameType | None) -> Any:
     The engine itself is only called with the ones that stand for a missing argument. Between
     these functions and the engine there is nothing but code of torch and ours.
     """
-    while frame is not None and frame.f_code.co_filename.startswith((_TORCH, _OURS)):
+    while frame is not None and owner_of(frame.f_code.co_filename) is not USER:
         argument = _GIVEN.get(frame.f_code)
         if argument is not None:
             return frame.f_locals.get(argument, ())
@@ -200,8 +195,8 @@ def _implicit(given: Any, count: int) -> tuple[bool, ...]:
 def find_place(frame: FrameType | None) -> SourceLine | None:
     """The innermost line that is neither torch's nor ours."""
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((_TORCH, _OURS)) and not file.startswith("<frozen "):
-            return SourceLine(file, frame.f_lineno, frame.f_code.co_qualname)
+        code = frame.f_code
+        if owner_of(code.co_filename) is USER:
+            return SourceLine(code.co_filename, frame.f_lineno, code.co_qualname)
         frame = frame.f_back
     return None

@@ -39,6 +39,10 @@ class SavedTensorReader:
         self.storages: list[Storage] = []
         self.storage_ids: dict[int, int] = {}
 
+    def release(self) -> None:
+        """Let go of the tensors that have names; what was read stays."""
+        self._names = TensorNames(())
+
     def read(self, node: LiveNode, node_type: NodeType) -> tuple[SavedTensor, ...]:
         """The tensors that one node saves, in the order of their names."""
         if node_type.is_python:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
-from ..errors import ArgumentError, ArgumentTypeError
 from ..events.module_rows import ModuleRow
 from ..events.recording import Recording
 from ..graph.tensor_meta import format_bytes
 from .escape import shorten, visible
 from .gradient_text import format_duration
+from .max_lines import check_max_lines
 from .table import format_table
 
 __all__ = ["MEANING", "module_lines", "render_module_table"]
@@ -37,7 +37,7 @@ def render_module_table(recording: Recording, *, max_lines: int = 60) -> str:
     Raises:
         ArgumentTypeError, ArgumentError: `max_lines` is not a number above 0.
     """
-    _check_max_lines(max_lines)
+    check_max_lines(max_lines, 60)
     rows = recording.module_rows()
     if not rows:
         return "no module was called and no backward pass ran"
@@ -77,16 +77,3 @@ def _gradient(row: ModuleRow) -> str:
     if row.gradient_l2 is None:
         return "?" if row.is_reached else ""
     return "NaN" if isnan(row.gradient_l2) else f"{row.gradient_l2:.3g}"
-
-
-def _check_max_lines(max_lines: object) -> None:
-    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
-        raise ArgumentTypeError(
-            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
-            remedy="Give a number of lines such as 60.",
-        )
-    if max_lines < 1:
-        raise ArgumentError(
-            f"max_lines is {max_lines}; expected 1 or more",
-            remedy="Give a number of lines such as 60.",
-        )

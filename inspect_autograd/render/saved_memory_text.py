@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..errors import ArgumentError, ArgumentTypeError
 from ..graph.memory_rows import HeldTensor, MemoryRow
 from ..graph.saved_memory import SavedMemory
 from ..graph.tensor_meta import format_bytes
 from .escape import shorten, visible
+from .max_lines import check_max_lines
 from .table import format_table
 
 __all__ = ["KINDS", "describe_sums", "format_share", "render_saved_memory", "row_name"]
@@ -26,7 +26,7 @@ RIGHT = (1, 2, 4, 5, 6)
 
 def render_saved_memory(memory: SavedMemory, *, max_lines: int = 60) -> str:
     """The table that `print(memory)` shows; see `SavedMemory.table`."""
-    _check_max_lines(max_lines)
+    check_max_lines(max_lines, 60)
     top = [_headline(memory), ""]
     bottom = ["", *_footer(memory)] if memory.tensors else [*_footer(memory)]
     titles = bool(memory.rows)
@@ -64,19 +64,6 @@ def format_share(part: int, whole: int) -> str:
 def row_name(row: MemoryRow, limit: int = MAX_NAME_CHARS) -> str:
     """The name of a row, in one line of bounded length."""
     return shorten(visible(row.name), limit)
-
-
-def _check_max_lines(max_lines: object) -> None:
-    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
-        raise ArgumentTypeError(
-            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
-            remedy="Give a number of lines such as 60.",
-        )
-    if max_lines < 1:
-        raise ArgumentError(
-            f"max_lines is {max_lines}; expected 1 or more",
-            remedy="Give a number of lines such as 60.",
-        )
 
 
 def _headline(memory: SavedMemory) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError
 from ..graph.graph import Graph
 from ..graph.records import Node
 from .escape import shorten, visible
 from .labels import describe_root, display_name, module_text, received
+from .max_lines import check_max_lines
 from .module_tree import render_modules
 from .origin_text import has_origins, line_text
 from .overlay import Overlay
@@ -50,16 +51,7 @@ def render_tree(graph: Graph, *, by: str = "node", max_lines: int = 200) -> str:
             f"by is {by!r}; expected 'node' or 'scope'",
             remedy="Leave by out for the tree of nodes; by='scope' is the tree of modules.",
         )
-    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
-        raise ArgumentTypeError(
-            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
-            remedy="Give a number of lines such as 200.",
-        )
-    if max_lines < 1:
-        raise ArgumentError(
-            f"max_lines is {max_lines}; expected 1 or more",
-            remedy="Give a number of lines such as 200.",
-        )
+    check_max_lines(max_lines, 200)
     if by == "scope":
         return render_modules(graph, max_lines=max_lines)
     total = count_steps(graph)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from ..errors import ArgumentError, ArgumentTypeError
 from ..events.timeline import Timeline, TimelineEntry
 from .escape import shorten, visible
 from .gradient_text import format_duration
+from .max_lines import check_max_lines
 from .table import format_table
 
 __all__ = ["render_timeline"]
@@ -36,7 +36,7 @@ def render_timeline(timeline: Timeline, *, max_lines: int = MAX_LINES) -> str:
     Raises:
         ArgumentTypeError, ArgumentError: `max_lines` is not a number above 0.
     """
-    _check_max_lines(max_lines)
+    check_max_lines(max_lines, 80)
     entries = _join_writes(timeline.entries)
     if not entries:
         return "nothing was recorded"
@@ -105,16 +105,3 @@ def _left_out(entries: Sequence[TimelineEntry], shown: Sequence[TimelineEntry]) 
         if count
     ]
     return f"… and {', '.join(parts)}"
-
-
-def _check_max_lines(max_lines: object) -> None:
-    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
-        raise ArgumentTypeError(
-            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
-            remedy="Give a number of lines such as 80.",
-        )
-    if max_lines < 1:
-        raise ArgumentError(
-            f"max_lines is {max_lines}; expected 1 or more",
-            remedy="Give a number of lines such as 80.",
-        )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentTypeError
 from ..events.trace import Trace, TraceData
 from .escape import visible
+from .max_lines import check_max_lines
 from .trace_ending import ending_lines
 from .trace_lines import Line, choose_lines, list_lines
 from .trace_rows import TraceRows
@@ -62,16 +63,7 @@ def render_trace_table(trace: Trace, *, max_lines: int = 60, nodes: str | None =
 
 
 def _check_arguments(max_lines: object, nodes: object) -> None:
-    if isinstance(max_lines, bool) or not isinstance(max_lines, int):
-        raise ArgumentTypeError(
-            f"max_lines is {max_lines!r} of type {type(max_lines).__name__}; expected an int",
-            remedy="Give a number of lines such as 60.",
-        )
-    if max_lines < 1:
-        raise ArgumentError(
-            f"max_lines is {max_lines}; expected 1 or more",
-            remedy="Give a number of lines such as 60.",
-        )
+    check_max_lines(max_lines, 60)
     if nodes is not None and not isinstance(nodes, str):
         raise ArgumentTypeError(
             f"nodes is {nodes!r} of type {type(nodes).__name__}; expected a glob string or None",

@@ -7,16 +7,13 @@ tensor: a frame would keep every local variable of the user alive.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from itertools import count
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-import torch
-
+from ..file_owners import LIBRARY, USER, known_owners, owner_of
 from ..private_modes import next_sequence_nr
 
 __all__ = [
@@ -26,12 +23,8 @@ __all__ = [
     "ModuleCall",
     "ThreadCalls",
     "find_site",
-    "is_library",
     "set_module_call_code",
 ]
-
-_OURS = str(Path(__file__).parents[1]) + os.sep
-_TORCH = str(Path(torch.__file__).parent) + os.sep
 
 ROW = 6
 """Items of a row: the next sequence number before the call and after it; what was called; the
@@ -44,10 +37,7 @@ COMPILED_REGION = "code compiled by torch.compile"
 Position = tuple[CodeType, int]
 """A place in a program: code, and offset of the instruction (`frame.f_lasti`)."""
 
-_USER, _LIBRARY, _INSPECTOR = "user", "library", "inspect_autograd"
-
 _keys = count()
-_known_owners: dict[str, str] = {}
 _stand_in_codes: list[CodeType | None] = [None]
 
 
@@ -57,20 +47,6 @@ def set_module_call_code(code: CodeType) -> None:
     A frame of it is the border of the innermost module call, whose own site is known.
     """
     _stand_in_codes[0] = code
-
-
-def is_library(file: str) -> bool:
-    """Whether a file is torch's or ours, so that the user's line is further out."""
-    return _owner_of(file) is not _USER
-
-
-def _owner_of(file: str) -> str:
-    owner = _known_owners.get(file)
-    if owner is None:
-        is_library = file.startswith((_TORCH, "<frozen "))
-        owner = _INSPECTOR if file.startswith(_OURS) else _LIBRARY if is_library else _USER
-        _known_owners[file] = owner
-    return owner
 
 
 CallSite = tuple[Position | None, tuple[Position, ...]]
@@ -184,12 +160,12 @@ def find_site(frame: FrameType | None, module: ModuleCall | None, *, with_stack:
     inner: list[Position] = []
     while frame is not None:
         code = frame.f_code
-        owner = _known_owners.get(code.co_filename)
+        owner = known_owners.get(code.co_filename)
         if owner is None:
-            owner = _owner_of(code.co_filename)
-        if owner is _USER:
+            owner = owner_of(code.co_filename)
+        if owner is USER:
             return (code, frame.f_lasti), tuple(reversed(inner))
-        if owner is _LIBRARY:
+        if owner is LIBRARY:
             if with_stack or not inner:
                 inner.append((code, frame.f_lasti))
         # By identity: the hash of a code object goes through all of its constants.

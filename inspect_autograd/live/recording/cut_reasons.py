@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...events.effects import CutReason
-from .calls import is_library
+from ..file_owners import USER, owner_of
 
 __all__ = ["COPIES", "is_internal", "is_one_by_one", "is_optimizer_code", "reason_of"]
 
@@ -59,7 +59,11 @@ _INTERNAL = (
 """Code of torch that computes without a graph on purpose: checks of arguments, clipping,
 optimizers, `state_dict`, `deepcopy`, checkpoints."""
 
-COPIES = frozenset(("tensor", "as_tensor", "asarray", "new_tensor", "scalar_tensor", "full"))
+COPIES = frozenset(
+    (
+        "as_tensor", "asarray", "linspace", "logspace", "new_tensor", "tensor",
+    )
+)  # fmt: skip
 """Functions that make a new tensor of values, also of those of a tensor."""
 
 _DETACHES = frozenset(("detach", "detach_", "detach_copy"))
@@ -134,4 +138,4 @@ def _file_behind(frame: FrameType | None) -> str:
 
 
 def _is_wrapper(file: str) -> bool:
-    return file in _WRAPPERS or (is_library(file) and not file.startswith(_TORCH))
+    return file in _WRAPPERS or (owner_of(file) != USER and not file.startswith(_TORCH))

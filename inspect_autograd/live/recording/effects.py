@@ -107,16 +107,23 @@ class Effects:
                 before.mask = self._cuts.leaves_behind(targets, source)
             return before
 
-    def pass_on(self, args: Any, kwargs: Any, result: torch.Tensor) -> None:
-        """What comes out of a call lies behind the same cuts as what went in.
+    def pass_on(self, args: Any, kwargs: Any, result: torch.Tensor) -> bool:
+        """All that need be done after a call that was not prepared for and made a node.
 
-        All that need be done after a call that made a node, gave back one tensor and was not
-        prepared for, while anything is `followed`. Nothing here asks a tensor for anything.
+        What comes out lies behind the same cuts as what went in.
+
+        Returns:
+            False if it is not, since the result has no graph: `isfinite` makes nodes on its way.
         """
-        taints = self._cuts.taints
-        cuts = taints.find(find_tensors(args, kwargs))
-        if cuts:
-            taints.add(result, cuts)
+        with functions_unobserved():
+            if not result.requires_grad:
+                return False
+        if self.followed:
+            taints = self._cuts.taints
+            cuts = taints.find(find_tensors(args, kwargs))
+            if cuts:
+                taints.add(result, cuts)
+        return True
 
     def finish(self, watch: ThreadWatch, call: Call, result: Any, token: Any) -> None:
         """A function was called that is not `Kind.PLAIN`."""

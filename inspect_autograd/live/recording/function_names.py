@@ -39,12 +39,16 @@ def qualified_name(function: Any) -> str:
     if name is None:
         return str(function)  # An operator of torch.ops: `aten.add.Tensor`.
     head, _, rest = str(name).partition(".")
+    if head.startswith("pybind11"):
+        return rest  # A private class of the binding of an operator, under a mangled name.
     if rest and head in _CLASSES:
         return f"{_CLASSES[head]}.{rest}"
     module = getattr(function, "__module__", None)
     if isinstance(function, BuiltinFunctionType | FunctionType) and module:
         module = _MODULES.get(module, module)
-        return f"{module}.{name}" if module else str(name)
+        # `torch._C._linalg.linalg_inv_ex` is `torch.linalg.inv_ex`.
+        name = str(name).removeprefix(f"{module.rpartition('.')[2]}_")
+        return f"{module}.{name}" if module else name
     return str(name)
 
 

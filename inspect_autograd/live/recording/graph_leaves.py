@@ -2,13 +2,15 @@
 
 A cut is often made once per time step of a loop, or once per batch at a loss. Walking everything
 behind it each time would take quadratic time. So what was found out is noted in the `metadata` of
-nodes: of the one that was asked for, and of one in sixteen of the others, chosen by a hash of its
-sequence number. (By the number itself, a loop with a fitting number of nodes might never meet one.)
+nodes: of the one that was asked for, and of those with an edge that crosses a multiple of `BLOCK`
+of the sequence numbers. Every way that is longer than a few nodes meets one of these; nodes that
+are chosen one by one would not do, as some way always leads around them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,12 +23,36 @@ from .known_tensors import KnownTensors, NameSource
 __all__ = ["METADATA_KEY", "GraphLeaves"]
 
 METADATA_KEY = "inspect_autograd.leaves"
+BLOCK = 16
+"""Sequence numbers between two borders: a walk that meets known ground goes some 16 nodes far, and
+about one node in six keeps a note."""
 
 _NO_EDGES = EdgeTable.from_columns(1, sources=(), source_slots=(), targets=(), target_slots=())
 Found = tuple[int, int]
 """The leaves behind a node, as a set of bits, and how many nodes at most are on a way from it to
 the next stepping stone or to the end of the graph."""
 _NOTHING: Found = (0, 0)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """A walk.
+
+    Attributes:
+        nodes: Those that were met; the first is where it started.
+        ids: Index of each of them.
+        numbers: Sequence number of each.
+        next_ids: Per node that was looked at, the nodes next to it; empty if it has a note.
+        found: Per node that was looked at, what is known so far.
+        borders: Nodes that are to keep a note.
+    """
+
+    nodes: list[LiveNode]
+    ids: dict[LiveNode, int]
+    numbers: list[int]
+    next_ids: list[list[int]] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    borders: set[int] = field(default_factory=set)
 
 
 class GraphLeaves:
@@ -60,81 +86,74 @@ class GraphLeaves:
         noted = self._read(start)
         if noted is not None:
             return noted[0]
-        ids: dict[LiveNode, int] = {start: 0}
         nodes = [start]
         stones: list[LiveNode] = nodes  # Until it is known which of them will do.
         try:
-            numbers = list(map(sequence_nr_of, nodes))
-            found, next_ids = self._visit(nodes, ids, numbers, source)
-            stones = self._add_up(nodes, numbers, next_ids, found)
+            visit = _Visit(nodes, {start: 0}, list(map(sequence_nr_of, nodes)))
+            self._explore(visit, source)
+            stones = self._add_up(visit)
         finally:
             # Also after an interrupt: no node that was touched may be left without a stone near.
             if stones:
                 numbers = list(map(sequence_nr_of, stones))
                 # As nodes behind which a walk stopped, so that each of them gets a stone.
                 plant_stepping_stones(stones, numbers, _NO_EDGES, boundary=range(len(stones)))
-        mask, length = found[0]
+        mask, length = visit.found[0]
         start.metadata[METADATA_KEY] = (self._owner, mask, length)
         return mask
 
-    def _visit(
-        self,
-        nodes: list[LiveNode],
-        ids: dict[LiveNode, int],
-        numbers: list[int],
-        source: NameSource,
-    ) -> tuple[list[Found], list[list[int]]]:
-        """Look at every node that is not behind one with a note.
-
-        Args:
-            nodes: Where to start; all that are looked at are added.
-            ids: Index of each of them.
-            numbers: Sequence number of each.
-            source: Has names.
-
-        Returns:
-            Per node, what is known so far, and the nodes next to it.
-        """
-        found: list[Found] = []
-        next_ids: list[list[int]] = []
+    def _explore(self, visit: _Visit, source: NameSource) -> None:
+        """Look at every node that is not behind one with a note."""
+        nodes, numbers, ids = visit.nodes, visit.numbers, visit.ids
         mask_of, id_of = self._known.mask_of, ids.get
         for index, node in enumerate(nodes):  # The list grows while it is read.
             number = numbers[index]
             near: list[int] = []
-            next_ids.append(near)
-            found.append(_NOTHING)
+            visit.next_ids.append(near)
             if number == NO_SEQUENCE_NR and isinstance(
                 variable := getattr(node, "variable", None), torch.Tensor
             ):
-                found[-1] = mask_of(variable, source), 0
-            elif _is_sampled(number) and (noted := self._read(node)) is not None:
-                found[-1] = noted
-            else:
-                for next_node, _ in node.next_functions:
-                    if next_node is not None:
-                        id = id_of(next_node)
-                        if id is None:
-                            id = ids[next_node] = len(nodes)
-                            nodes.append(next_node)
-                            numbers.append(sequence_nr_of(next_node))
-                        near.append(id)
-        return found, next_ids
+                visit.found.append((mask_of(variable, source), 0))
+                continue
+            block, is_border = number // BLOCK, False
+            added = []
+            for next_node, _ in node.next_functions:
+                if next_node is None:
+                    continue
+                id = id_of(next_node)
+                if id is not None:
+                    near.append(id)
+                    next_number = numbers[id]
+                else:
+                    next_number = sequence_nr_of(next_node)
+                    added.append((next_node, next_number))
+                if next_number // BLOCK != block and next_number != NO_SEQUENCE_NR:
+                    is_border = True
+            if is_border:
+                noted = self._read(node)
+                if noted is not None:
+                    near.clear()
+                    visit.found.append(noted)
+                    continue
+                visit.borders.add(index)
+            visit.found.append(_NOTHING)
+            for next_node, next_number in added:
+                id = id_of(next_node)
+                if id is None:
+                    id = ids[next_node] = len(nodes)
+                    nodes.append(next_node)
+                    numbers.append(next_number)
+                near.append(id)
 
-    def _add_up(
-        self,
-        nodes: list[LiveNode],
-        numbers: list[int],
-        next_ids: list[list[int]],
-        found: list[Found],
-    ) -> list[LiveNode]:
-        """Fill `found` in from the leaves on, and note it in some of the nodes.
+    def _add_up(self, visit: _Visit) -> list[LiveNode]:
+        """Fill `found` in from the leaves on, and note it in the borders.
 
         Returns:
             Nodes that have to become stepping stones.
         """
-        stones = []
-        for index in _leaves_first(numbers, next_ids):
-            near = next_ids[index]
+        nodes, found, stones = visit.nodes, visit.found, []
+        for index in _leaves_first(visit.numbers, visit.next_ids):
+            near = visit.next_ids[index]
             if not near:
                 continue
             mask = longest = 0
@@ -148,14 +167,9 @@ class GraphLeaves:
                 stones.append(nodes[index])
                 longest = 0
             found[index] = mask, longest
-            if _is_sampled(numbers[index]):
+            if index in visit.borders:
                 nodes[index].metadata[METADATA_KEY] = (self._owner, mask, longest)
         return stones
-
-
-def _is_sampled(number: int) -> bool:
-    """Whether a node with this number keeps what was found out."""
-    return (number * 2654435761) & 0xF0000000 == 0
 
 
 def _leaves_first(numbers: list[int], next_ids: list[list[int]]) -> Sequence[int]:

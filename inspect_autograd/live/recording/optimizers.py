@@ -63,9 +63,10 @@ def _before(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
 def _after(optimizer: torch.optim.Optimizer, *_: Any) -> None:
     for watcher in reversed(watchers_here()):
         if isinstance(watcher, ThreadWatch):
+            is_over = True
             try:
-                watcher.end_optimizer(optimizer)
+                is_over = watcher.end_optimizer(optimizer)
             except Exception as error:
                 watcher.fail(error)
-            if watcher.host in _listeners:
+            if is_over and watcher.host in _listeners:
                 watcher.host.optimizer_stepped()

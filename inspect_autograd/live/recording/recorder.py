@@ -197,7 +197,7 @@ class Recorder:
         try:
             self._close()
             self._finish_step("the end of the block" if error is None else type(error).__name__)
-            self.steps.close()
+            self.steps.close(has_effects=self._has_effects(self.steps.current.index))
             recording = self.recording
             if recording is None and error is not None:  # Nobody else holds it any more.
                 recording = Recording(creation_source=self._creation_of)
@@ -314,6 +314,13 @@ class Recorder:
                 watch = self.watch_here()
                 if watch is not None:
                     watch.follow_host()
+
+    def _has_effects(self, step: int) -> bool:
+        if self.effects is None:
+            return False
+        names = self.names()
+        steps = [write.step for write in self.effects.mutations(names)]
+        return step in (*steps, *(cut.step for cut in self.effects.cuts(names)))
 
     def _finish_step(self, reason: str) -> None:
         try:

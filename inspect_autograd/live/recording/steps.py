@@ -125,13 +125,16 @@ class StepBook:
             calls.start_chunk()
             self._add_chunk(step, calls)
 
-    def close(self) -> None:
+    def close(self, *, has_effects: bool = False) -> None:
         """The last step is over, and none follows.
 
         What is left behind the last step of an optimizer, where nothing was computed any more, is
         none.
+
+        Args:
+            has_effects: Whether a write or a cut was noted in it.
         """
-        if len(self.kept) > 1 and self.kept[-1].is_empty:
+        if len(self.kept) > 1 and self.kept[-1].is_empty and not has_effects:
             self.kept.pop()
         self._trim()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..private_modes import functions_unobserved
 from .cut_rows import CutRow
 from .keyed_refs import KeyedRef, keyed_ref
 
@@ -93,6 +94,7 @@ class Taints:
 
 def _address(tensor: torch.Tensor) -> int:
     try:
-        return tensor.data_ptr()
+        with functions_unobserved():
+            return tensor.data_ptr()
     except _NO_POINTER:
         return 0

@@ -85,7 +85,8 @@ class ThreadWatch(TorchFunctionMode):
         self._suspended: list[int] = []
         self._is_active = False
         self._pushed: list[bool] = []
-        self._step: tuple[Any, bool] | None = None
+        self._step: tuple[Any, bool, int] | None = None
+        self._inner_steps = 0
 
     def begin(self) -> None:
         """Record the current thread."""
@@ -135,7 +136,8 @@ class ThreadWatch(TorchFunctionMode):
         until it is over. But a backward of the user's, a hook, or a recomputed forward pass has
         to be seen.
         """
-        self._end_abandoned_step()
+        if self.is_updating:  # Without a closure, no step runs a pass.
+            self._end_abandoned_step()
         is_off = self._is_active and not is_mode_on(self)
         if is_off:
             push_mode(self)
@@ -150,8 +152,12 @@ class ThreadWatch(TorchFunctionMode):
         """An optimizer is about to step.
 
         One of torch's own calls hundreds of functions that only do arithmetic; what it wrote is
-        seen from the versions of its parameters.
+        seen from the versions of its parameters. A step that a subclass hands on to the class above
+        comes by twice; the outer one counts.
         """
+        if self._step is not None and self._step[2] == id(optimizer):
+            self._inner_steps += 1
+            return
         self._end_abandoned_step()
         if not self.host.is_open:
             return
@@ -163,18 +169,26 @@ class ThreadWatch(TorchFunctionMode):
         if is_plain:
             self.deactivate()
         self.is_counting, self.is_updating = is_torch, not has_closure
-        self._step = token, is_plain
+        self._step, self._inner_steps = (token, is_plain, id(optimizer)), 0
 
-    def end_optimizer(self, optimizer: Any) -> None:
-        """It has done its step."""
+    def end_optimizer(self, optimizer: Any) -> bool:
+        """It has done its step.
+
+        Returns:
+            Whether a whole step is over.
+        """
         if self._step is None:
-            return
-        (token, is_plain), self._step = self._step, None
+            return True
+        if self._inner_steps:
+            self._inner_steps -= 1
+            return False
+        (token, is_plain, _), self._step = self._step, None
         self.is_counting = self.is_updating = False
         if is_plain:
             self.activate()
         if token is not None and self.host.effects is not None and self.host.is_open:
             self.host.effects.end_optimizer(self, token, optimizer)
+        return True
 
     def _end_abandoned_step(self) -> None:
         """The hook that ends a step does not run where the step raised."""
@@ -211,12 +225,14 @@ class ThreadWatch(TorchFunctionMode):
                 calls.note(before, after, func, sys._getframe(1))
                 if host.is_threaded:
                     mark(result, args, (calls.key, before, after))
-            if effects is not None:
-                # A single tensor that has a node was not cut off, and most results are one.
-                if after == before or token is not None or result.__class__ is not _Tensor:
-                    effects.finish(self, (kind, func, args, kwargs), result, token)
-                elif effects.followed:
-                    effects.pass_on(args, kwargs, result)
+            # Most results are a single tensor with a node, of which there is little to say.
+            if effects is not None and (
+                after == before
+                or token is not None
+                or result.__class__ is not _Tensor
+                or not effects.pass_on(args, kwargs, result)
+            ):
+                effects.finish(self, (kind, func, args, kwargs), result, token)
         except Exception as error:
             host.fail(error)
         return result
@@ -236,7 +252,7 @@ class ThreadWatch(TorchFunctionMode):
             if self._is_active:
                 self.follow_host()
             return None
-        if self._step is not None:
+        if self.is_updating:
             self._end_abandoned_step()
         paths, calls = host.paths, self.calls
         path = paths.find(module, calls.module)

@@ -110,6 +110,8 @@ class GrowingGraph:
             self._count = len(self.ids)
         self.ids = {}
         self._tensor_names = TensorNames(())  # It holds the user's tensors.
+        if self._saved_reader is not None:
+            self._saved_reader.release()
 
     def kind_of(self, id: int) -> str:
         """The kind of a node, as in `Node.kind`."""

@@ -279,6 +279,7 @@ def test_a_script_without_torch_is_told_and_leaves_nothing(write: Write, tmp_pat
         (["."], ". is a folder without a __main__.py", "train.py"),
         (["--steps", "x", "here.py"], "--steps 'x' names no steps", "0:10 the first ten"),
         (["--out", "here.py", "here.py"], "--out is here.py, which is a file", "Name a folder"),
+        (["--stats=off", "--steps=nonfinite", "here.py"], "--steps nonfinite looks for", "basic"),
         (["--stats", "all", "here.py"], "argument --stats: invalid choice: 'all'", "--help"),
     ],
 )

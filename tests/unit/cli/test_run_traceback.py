@@ -98,7 +98,7 @@ def test_frames(chain: list[str], left: list[str]) -> None:
 
 def test_the_errors_that_it_came_from() -> None:
     cause, context, member = (caught(["user", "ours", "torch"]) for _ in range(3))
-    group = ExceptionGroup("several", [member])  # type: ignore[list-item]
+    group = BaseExceptionGroup("several", [member])
     error = caught(["ours", "user"], group)
     error.__cause__, error.__context__ = cause, context
     cause.__context__ = error  # A ring must not be walked forever.

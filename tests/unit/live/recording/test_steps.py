@@ -99,6 +99,21 @@ def test_the_memory_of_a_loop_is_bounded() -> None:
     assert len(alive) == 2
 
 
+def test_an_optimizer_that_hands_its_step_on_does_one_step() -> None:
+    class Decayed(torch.optim.SGD):
+        def step(self, closure: None = None) -> None:  # type: ignore[override]
+            super().step(closure)
+
+    model = nn.Linear(2, 1)
+    torch.optim.SGD(model.parameters(), 0.1)  # From now on SGD.step itself runs the hooks.
+    optimizer = Decayed(model.parameters(), 0.1)
+    with ia.record(model) as recording:
+        for _ in range(2):
+            model(torch.ones(3, 2)).sum().backward()
+            optimizer.step()
+    assert [step.traces for step in recording.steps] == [(0,), (1,)]
+
+
 def test_lbfgs_runs_its_passes_inside_a_step() -> None:
     model = nn.Linear(2, 1)
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
