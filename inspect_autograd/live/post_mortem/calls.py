@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge
 
 from ..holders.frames import read_locals
 from ..holders.safe_access import is_kind_of
-from .frames import LiveFrame
+from .live_frame import LiveFrame
 
 __all__ = ["LiveCall", "find_call"]
 

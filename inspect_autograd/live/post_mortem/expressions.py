@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from .frames import LiveFrame
+from .live_frame import LiveFrame
 
 __all__ = ["find_expression", "find_operation", "find_paths"]
 

@@ -7,7 +7,8 @@ import traceback as tracebacks
 from ...diagnosis.records import Failure
 from ...graph.creation import SourceLine
 from ..carried import led_to
-from .frames import LiveFrame, owner_of, walk_traceback
+from .frames import owner_of, walk_traceback
+from .live_frame import LiveFrame
 
 __all__ = ["chain_of", "describe_failure", "text_of"]
 

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 
 from ...diagnosis.scene import FrameFacts, TensorFacts
 from ...graph.creation import SourceLine
 from ..holders.safe_access import is_kind_of
-from .program_text import text_of
+from .expressions import find_expression
+from .live_frame import LiveFrame
 from .program_text import text_of
 from .tensors import TensorDescriber
 from .variables import describe_value, named_tensors, read_variables
@@ -42,20 +43,6 @@ MAX_FRAMES = 400
 MAX_CALLERS = 50
 
 Owner = Literal["user", "torch", "inspect_autograd", "python"]
-
-
-class LiveFrame(NamedTuple):
-    """A frame of a traceback; hold it no longer than needed, as it keeps its variables alive.
-
-    Attributes:
-        frame: The frame.
-        line: Where it was when the exception passed through.
-        lasti: The instruction that it was at then.
-    """
-
-    frame: FrameType
-    line: int
-    lasti: int
 
 
 def walk_traceback(traceback: TracebackType | None) -> list[LiveFrame]:
@@ -109,8 +96,6 @@ def describe_frames(frames: list[LiveFrame], describer: TensorDescriber) -> tupl
 
 
 def _describe(live: LiveFrame, describer: TensorDescriber) -> FrameFacts:
-    from .expressions import find_expression
-
     code = live.frame.f_code
     source = SourceLine(code.co_filename, live.line, code.co_qualname)
     text = line_of(live)

@@ -16,7 +16,7 @@ from ...diagnosis.scene import FunctionFacts
 from ...graph.creation import SourceLine
 from ..holders.safe_access import class_name, is_kind_of, mro
 from ..private_torch import LiveNode, forward_class
-from .frames import LiveFrame
+from .live_frame import LiveFrame
 from .variables import read_variables
 
 __all__ = ["describe_functions"]

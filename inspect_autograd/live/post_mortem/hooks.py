@@ -12,7 +12,8 @@ from ...diagnosis.scene import HookFacts, TensorFacts
 from ...graph.creation import SourceLine
 from ..private_torch import LiveNode, plain_engine_entry, tensor_hooks
 from .calls import LiveCall
-from .frames import LiveFrame, owner_of
+from .frames import owner_of
+from .live_frame import LiveFrame
 from .tensors import TensorDescriber
 
 __all__ = ["find_hooks"]

@@ -12,7 +12,8 @@ from torch.autograd.graph import GradientEdge
 from ..holders.safe_access import is_kind_of
 from ..node_types import is_node
 from .expressions import find_expression, find_operation, find_paths
-from .frames import LiveFrame, line_of, owner_of
+from .frames import line_of, owner_of
+from .live_frame import LiveFrame
 from .variables import read_variables, resolve
 
 __all__ = ["Involved", "find_involved"]

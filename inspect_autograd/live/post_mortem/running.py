@@ -13,7 +13,7 @@ from ...events.trace import Trace
 from ...graph.graph import Graph
 from ..node_types import short_name
 from ..private_torch import LiveNode
-from .frames import LiveFrame
+from .live_frame import LiveFrame
 from .variables import read_variables
 
 __all__ = ["find_running", "running_node"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .frames import LiveFrame
+from .live_frame import LiveFrame
 
 __all__ = ["find_transforms"]
 
