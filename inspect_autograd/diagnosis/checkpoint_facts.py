@@ -79,7 +79,7 @@ def _look(body: FunctionBody, facts: CheckpointFacts) -> Iterator[Suspect]:
     for node in ast.walk(function):
         if not isinstance(node, ast.stmt | ast.expr):
             continue
-        line = body.source.line + node.lineno - function.lineno - len(_decorators(function))
+        line = body.source.line + node.lineno - 1
         source = SourceLine(body.source.file, line, body.name)
         for text, kind in _suspicions(node, local, facts):
             yield Suspect(text, source, kind)
@@ -147,8 +147,3 @@ def _parse(text: str) -> ast.FunctionDef | ast.Lambda | None:
         return None
     found = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda))
     return next(found, None)
-
-
-def _decorators(function: ast.FunctionDef | ast.Lambda) -> list[ast.expr]:
-    """Its decorators; a code object begins at the first of them."""
-    return function.decorator_list if isinstance(function, ast.FunctionDef) else []

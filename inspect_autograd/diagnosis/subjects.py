@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from .scene import FrameFacts, Scene, TensorFacts
 from .statements import read_function
 
-__all__ = ["code_of", "described", "find_subject", "tensor_named"]
+__all__ = ["code_of", "described", "find_subject", "sentence", "tensor_named", "written"]
 
 
 def code_of(frame: FrameFacts | None) -> str:
@@ -40,8 +41,54 @@ def find_subject(scene: Scene) -> TensorFacts | None:
     return named[0] if named else None
 
 
-def described(facts: TensorFacts | None, otherwise: str = "a tensor") -> str:
-    """`y (f32[3])`, or words for a tensor that is not known."""
+def written(scene: Scene, function: str, argument: int | None = 0) -> str:
+    """What the user wrote for an argument of a call on the failing line.
+
+    Args:
+        scene: Its innermost user frame has the line.
+        function: Last part of the name of what is called.
+        argument: Which one; None is what stands before the dot: `y` of `y.numpy()`. Of a list
+            that is an argument, the first element is meant.
+
+    Returns:
+        The text; empty if there is no such call or argument.
+    """
+    try:
+        tree = ast.parse(code_of(scene.user_frame))
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _called(node.func) != function:
+            continue
+        if argument is None:
+            return ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        if argument < len(node.args):
+            value = node.args[argument]
+            is_list = isinstance(value, ast.List | ast.Tuple) and len(value.elts) > 0
+            return ast.unparse(value.elts[0] if is_list else value)  # type: ignore[attr-defined]
+    return ""
+
+
+def _called(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def described(facts: TensorFacts | None, otherwise: str = "a tensor", text: str = "") -> str:
+    """`y (f32[3])`, or words for a tensor that is not known.
+
+    Args:
+        facts: The tensor.
+        otherwise: What to say if nothing is known of it.
+        text: What the user wrote for it, where it has no name.
+    """
     if facts is None:
-        return otherwise
-    return f"{facts.name} ({facts.meta})" if facts.names else facts.name
+        return text or otherwise
+    name = facts.names[0] if facts.names else text
+    return f"{name} ({facts.meta})" if name else facts.name
+
+
+def sentence(text: str) -> str:
+    """With a capital letter, where it begins with an article and not with a name."""
+    return "A" + text[1:] if text.startswith(("a ", "an ")) else text

@@ -27,7 +27,8 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     if says(scene, r"different number of tensors was saved during the original forward and recomp"):
         saved = _number(scene, r"saved during forward: (\d+)")
         again = _number(scene, r"saved during recomputation: (\d+)")
-        return _mismatch(scene, f"saved {again} tensors instead of {saved}")
+        many = "tensor" if again == "1" else "tensors"
+        return _mismatch(scene, f"saved {again} {many} instead of {saved}")
     if says(scene, r"trying to save more tensors during recomputation than during the original"):
         return _mismatch(scene, "saved more tensors than the first time")
     if says(scene, r"recomputed values for the following tensors have different metadata"):

@@ -28,7 +28,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     indices, names = _indices(scene), _names(scene, facts)
     known = () if facts is None else tuple(p for p in facts.parameters if p.name in names)
     count = len(names) or len(indices)
-    what = listed(names) if names else f"those with index {listed([str(i) for i in indices])}"
+    what = listed(names, 6) if names else f"those with index {listed([str(i) for i in indices])}"
     who = "The model" if facts is None or not facts.name else facts.name
     parameters = (
         "some parameters" if not count else "1 parameter" if count == 1 else (f"{count} parameters")
@@ -71,7 +71,9 @@ def _fates(parameters: tuple[ReplicaParameter, ...], facts: ReplicaFacts | None)
     for parameter in parameters[:10]:
         shown = f"{parameter.name} ({parameter.meta})"
         if parameter.behind:
-            text = f"{shown} was used for {listed(parameter.behind)}, which did not reach the loss"
+            text = (
+                f"{shown} was used for {listed(parameter.behind)}, which no backward pass came from"
+            )
         elif facts is not None and facts.results:
             text = f"{shown} is not in the graph of {listed(facts.results)}: it was not used"
         else:
@@ -90,7 +92,7 @@ def _hints(
     name = parameters[0].name if parameters else "head.weight"
     use = Hint(
         "If it should be trained, let its result be part of the loss.",
-        f"loss = loss + {result}.sum() * 0  # or what it was computed for" if result else "",
+        f"loss = loss + 0 * {result}.sum()  # or a real term for it" if result else "",
     )
     drop = Hint(
         "If it is not needed, take it out of the model or freeze it before wrapping.",

@@ -11,14 +11,12 @@ from ..subjects import code_of, described
 __all__ = ["DTYPE_MISMATCH"]
 
 _TYPE = r"'?([\w:.<>]+?(?: int)?)'?"
+_OF = r"(?:\w+ of type )?"
 _PATTERNS = (
     rf"to have the same dtype, but got: {_TYPE} != {_TYPE}$",
     rf"must have the same dtype, but got {_TYPE}(?:,| and) {_TYPE}(?:,|$)",
     rf"same dtype, but got query\.dtype: {_TYPE} key\.dtype: {_TYPE} ",
-    (
-        rf"have (?:the )?same dtype, but found (?:\w+ of type )?{_TYPE} and (?:\w+ of type )?{_TYPE}"
-        r"(?: instead|$)"
-    ),
+    rf"have (?:the )?same dtype, but found {_OF}{_TYPE} and {_OF}{_TYPE}(?: instead|$)",
     rf"^input type \({_TYPE}\) and (?:weight|bias) type \({_TYPE}\) should be the same",
     rf"^RNN input dtype \({_TYPE}\) does not match weight dtype \({_TYPE}\)",
     (
@@ -100,17 +98,7 @@ def _hints(ours: list[TensorFacts], first: str, second: str) -> tuple[Hint, ...]
             )
         )
     else:
-        odd = _odd_one(ours)
-        name = "x" if odd is None or not odd.names else odd.name
-        goal = _goal(first, second, ours, odd)
-        hints.append(Hint("Convert one of them.", f"{name} = {name}.to(torch.{goal})"))
-        if "float64" in (first, second):
-            hints.append(
-                Hint(
-                    "Or convert where it comes in: NumPy computes in float64.",
-                    f"{name} = torch.from_numpy(array).float()",
-                )
-            )
+        hints += _convert(ours, first, second)
         if {"float16", "bfloat16"} & {first, second}:
             hints.append(
                 Hint(
@@ -124,19 +112,40 @@ def _hints(ours: list[TensorFacts], first: str, second: str) -> tuple[Hint, ...]
     return tuple(hints)
 
 
-def _odd_one(ours: list[TensorFacts]) -> TensorFacts | None:
-    """The tensor to convert: one that is no parameter, of the dtype that is less common."""
-    free = [f for f in ours if not f.is_parameter and f.names]
-    free.sort(key=lambda f: (f.meta.dtype == "float32", f.requires_grad))
-    return free[0] if free else None
+def _convert(ours: list[TensorFacts], first: str, second: str) -> list[Hint]:
+    """Convert what is not float32: the other one is what the parameters are made of."""
+    named = [f for f in ours if f.names and not f.is_parameter]
+    odd = next((f for f in named if f.meta.dtype != "float32"), None)
+    other = next(
+        (f for f in ours if f.names and (odd is None or f.meta.dtype != odd.meta.dtype)), None
+    )
+    if odd is None and other is not None and other.meta.dtype == "float32":
+        hint = Hint(
+            f"Convert the other one to the dtype of {other.name}.",
+            f"other = other.to({other.name}.dtype)",
+        )
+        return [hint, *_at_the_source("other", first, second)]
+    name = "x" if odd is None else odd.name
+    if other is not None and other is not odd:
+        goal = f"{other.name}.dtype"
+    else:
+        dtypes = [d for d in (first, second) if d and (odd is None or d != odd.meta.dtype)]
+        goal = f"torch.{'float32' if 'float32' in dtypes or not dtypes else dtypes[0]}"
+    return [
+        Hint("Convert one of them.", f"{name} = {name}.to({goal})"),
+        *_at_the_source(name, first, second),
+    ]
 
 
-def _goal(first: str, second: str, ours: list[TensorFacts], odd: TensorFacts | None) -> str:
-    if odd is not None:
-        others = [f.meta.dtype for f in ours if f.meta.dtype != odd.meta.dtype]
-        others += [dtype for dtype in (first, second) if dtype != odd.meta.dtype]
-        return next(iter(filter(None, others)), "float32")
-    return "float32" if "float32" in (first, second) else second or "float32"
+def _at_the_source(name: str, first: str, second: str) -> list[Hint]:
+    if "float64" not in (first, second):
+        return []
+    return [
+        Hint(
+            "Or convert where it comes in: NumPy computes in float64.",
+            f"{name} = torch.from_numpy(array).float()",
+        )
+    ]
 
 
 DTYPE_MISMATCH = Rule("dtype-mismatch", "Tensors of different dtypes", _diagnose)

@@ -9,7 +9,7 @@ from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
 from ..statements import read_function
-from ..subjects import code_of, described, find_subject
+from ..subjects import code_of, described, find_subject, sentence, written
 
 __all__ = ["LEAVES_AUTOGRAD"]
 
@@ -33,13 +33,14 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 
 def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
     subject = find_subject(scene)
-    name = subject.name if subject is not None and subject.names else "y"
+    text = written(scene, what.rstrip("()"), None)
+    name = subject.name if subject is not None and subject.names else text or "y"
     return _report(
         scene,
-        f"{described(subject)} requires a gradient, so it was not made into {goal}.",
+        f"{described(subject, text=text)} requires a gradient, so it was not made into {goal}.",
         f"Autograd does not follow what happens outside of PyTorch: the graph would end at {what} "
         "without a word. PyTorch has you say that you mean it, with detach().",
-        Hint("To look at the values (print, plot, metric):", f"{name}{fix}"),
+        Hint("To look at the values (print, plot, metric):", call_of(name, fix)),
         Hint(
             "If the result goes into the loss, stay in PyTorch: use the function of torch "
             "instead of the one of NumPy, or nothing before it gets a gradient."
@@ -50,12 +51,9 @@ def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
 
 def _deepcopy(scene: Scene) -> Diagnosis:
     subject = next((f for f in scene.involved if not f.is_leaf), None)
-    hints = [
-        Hint(
-            "Copy the values only.",
-            f"{'y' if subject is None else subject.name}.detach().clone()",
-        )
-    ]
+    text = written(scene, "deepcopy")
+    name = subject.names[0] if subject is not None and subject.names else text
+    hints = [Hint("Copy the values only.", call_of(name or "y", ".detach().clone()"))]
     if subject is None:
         module = _copied(scene)
         hints.insert(
@@ -75,10 +73,9 @@ def _deepcopy(scene: Scene) -> Diagnosis:
         what = f"{module}, or a tensor in it," if module else "A tensor"
         summary = f"{what} was deep-copied, but was computed from others."
     else:
-        made = f", made by {subject.grad_fn}" if subject.grad_fn else ""
-        summary = (
-            f"{described(subject)} was deep-copied, but it was computed from other tensors{made}."
-        )
+        made = f" (by {subject.grad_fn})" if subject.grad_fn else ""
+        what = described(subject, text=text)
+        summary = f"{what} was deep-copied, but it was computed from other tensors{made}."
     return _report(
         scene,
         summary,
@@ -90,13 +87,14 @@ def _deepcopy(scene: Scene) -> Diagnosis:
 
 def _pickle(scene: Scene) -> Diagnosis:
     subject = next((f for f in scene.involved if not f.is_leaf), None)
-    name = subject.name if subject is not None and subject.names else "y"
+    text = next(filter(None, (written(scene, call) for call in ("put", "send", "dumps"))), "")
+    name = subject.names[0] if subject is not None and subject.names else text or "y"
     return _report(
         scene,
-        f"{described(subject, 'A computed tensor')} was sent to another process, but it carries a "
-        "graph.",
+        f"{described(subject, 'A computed tensor', text)} was sent to another process, but it "
+        "carries a graph.",
         "The graph lives in this process only, so a gradient could never come back from the other.",
-        Hint("Send the values only.", f"{name}.detach()"),
+        Hint("Send the values only.", call_of(name, ".detach()")),
         Hint("In a DataLoader, let the dataset return tensors without a graph."),
     )
 
@@ -178,7 +176,7 @@ def _report(
         evidence = (Evidence(f"asked for by {code_of(frame)}", frame.source), *evidence)
     return Diagnosis(
         slug="leaves-autograd",
-        summary=summary[0].upper() + summary[1:] if summary.startswith("a ") else summary,
+        summary=sentence(summary),
         explanation=why,
         evidence=evidence,
         hints=hints,

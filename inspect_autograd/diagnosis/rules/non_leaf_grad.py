@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
+from ..failing_call import call_of
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
-from ..subjects import code_of, described, find_subject, tensor_named
+from ..subjects import code_of, described, find_subject, sentence, tensor_named, written
 
 __all__ = ["NON_LEAF_GRAD"]
 
@@ -138,11 +140,13 @@ def _flag(scene: Scene) -> Diagnosis:
 
 def _optimizer(scene: Scene) -> Diagnosis:
     subject = _computed_subject(scene)
+    text = written(scene, scene.operation) if scene.operation else ""
     name = subject.name if subject is not None and subject.names else "w"
-    made = "" if subject is None or subject.grad_fn is None else f" by {subject.grad_fn}"
+    made = "" if subject is None or subject.grad_fn is None else f" (by {subject.grad_fn})"
     return _report(
         scene,
-        f"{described(subject, 'A tensor')} was given to an optimizer, but it was computed{made}.",
+        f"{described(subject, text=text)} was given to an optimizer, but it was computed from "
+        f"other tensors{made}.",
         f"{_LEAVES} An optimizer can only change where gradients arrive.",
         subject,
         Hint(
@@ -161,7 +165,8 @@ def _parameter(scene: Scene, found: re.Match[str]) -> Diagnosis:
     name = found["name"]
     subject = _value(scene)
     is_leaf = subject is not None and subject.is_leaf and "type" in found.groupdict()
-    what = described(subject, "a tensor")
+    text, owner = _assigned(scene, name)
+    what = described(subject, text=text)
     if is_leaf:
         summary = f"The parameter {name} was given {what}, which is a plain tensor."
     else:
@@ -175,25 +180,45 @@ def _parameter(scene: Scene, found: re.Match[str]) -> Diagnosis:
         subject,
         Hint(
             "If it is to be learned, make a parameter with these values.",
-            f"self.{name} = torch.nn.Parameter(value.detach())",
+            f"{owner}.{name} = torch.nn.Parameter({call_of(text or 'value', '.detach()')})",
         ),
         Hint(
             "If it is to be computed from other parameters, do that in forward, under another "
             "name.",
             f"def forward(self, x):\n    {name} = self.weight * 2",
         ),
-        Hint("If it is constant, make it a buffer.", f'self.register_buffer("{name}", value)'),
+        Hint(
+            "If it is constant, make it a buffer.",
+            f'{owner}.register_buffer("{name}", {text or "value"})',
+        ),
         certain=subject is not None or "non-leaf" in scene.message,
     )
 
 
+def _assigned(scene: Scene, name: str) -> tuple[str, str]:
+    """Text of what was assigned to a parameter, and of the module that it belongs to."""
+    if text := written(scene, "register_parameter", 1):
+        return text, written(scene, "register_parameter", None) or "self"
+    try:
+        (statement,) = ast.parse(code_of(scene.user_frame)).body
+    except (SyntaxError, ValueError):
+        return "", "self"
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
+        target = statement.targets[0]
+        if target.attr == name:
+            return ast.unparse(statement.value), ast.unparse(target.value)
+    return "", "self"
+
+
 def _value(scene: Scene) -> TensorFacts | None:
-    """What was assigned: a computed tensor that the line names and that is no operand of more."""
+    """What was assigned: a tensor that the line names alone, else one that it computes."""
     code = code_of(scene.user_frame)
     found = re.search(
         r"(?:register_parameter\([^,]+,|(?<![=!<>])=(?!=))\s*([\w.]+)\s*\)?\s*$", code
     )
-    return None if found is None else tensor_named(scene, found[1])
+    if found is not None:
+        return tensor_named(scene, found[1])
+    return next((f for f in scene.involved if not f.names and not f.is_leaf), None)
 
 
 def _computed_subject(scene: Scene) -> TensorFacts | None:
@@ -221,7 +246,7 @@ def _report(
         evidence.append(Evidence(f"refused: {code_of(frame)}", frame.source))
     return Diagnosis(
         slug="non-leaf-grad",
-        summary=summary,
+        summary=sentence(summary),
         explanation=why,
         evidence=tuple(evidence),
         hints=hints,

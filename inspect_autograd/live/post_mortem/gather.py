@@ -21,6 +21,7 @@ from ..holders.safe_access import is_kind_of
 from ..parameters import TensorNames, collect_names
 from ..private_torch import LiveNode, unobserved
 from .calls import LiveCall, find_call
+from .checkpoints import find_checkpoint
 from .failure import chain_of, describe_failure, text_of
 from .frames import (
     callers_of,
@@ -34,6 +35,7 @@ from .hooks import find_hooks
 from .involved import Involved, find_involved
 from .modified import find_modified
 from .numbers import work_out_numbers
+from .replicas import find_replica
 from .running import find_running, running_node
 from .tensors import TensorDescriber
 from .transforms import find_transforms
@@ -198,10 +200,18 @@ class _Gatherer:
         return find_modified(self._graph, self._live.ids, self._describer, self._message, mutations)
 
     def _numbers(self, call: LiveCall | None) -> dict[str, object]:
+        frames, message, describer = self._frames, self._message, self._describer
+        special = {
+            "checkpoint": self._attempt("the checkpoint", lambda: find_checkpoint(frames), None),
+            "replica": self._attempt(
+                "the replica", lambda: find_replica(frames, message, describer), None
+            ),
+        }
+        found: dict[str, object] = {key: facts for key, facts in special.items() if facts}
         if call is None or self._live is None:
-            return {}
+            return found
         ids = self._live.ids
-        return work_out_numbers(call, self._message, self._graph, ids, self._describer)
+        return found | work_out_numbers(call, message, self._graph, ids, describer)
 
     # -- what was seen -------------------------------------------------------------------------
 
