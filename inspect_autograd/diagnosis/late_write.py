@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..events.effects import Mutation
 from ..graph.creation import SourceLine
+from ..graph.graph import Graph
+from ..graph.records import Node, Parameter
 from .records import Certainty
 from .scene import ModifiedFacts, Scene
 from .second_pass import calling_frames
-from .statements import FunctionText, Statement, read_function
+from .statements import FunctionText, Statement, read_function, read_line
 
 __all__ = ["LateWrite", "find_late_writes", "is_leaf_memory"]
 
@@ -34,6 +37,7 @@ class LateWrite:
         is_update: Whether an optimizer wrote it.
         certainty: `certain` from a recording, `likely` from the text, `possible` from the graph.
         out_of_place: The same without the write, as code; empty if that is not known.
+        name: The variable that it was written through; empty if that is not known.
     """
 
     how: str
@@ -41,6 +45,7 @@ class LateWrite:
     is_update: bool = False
     certainty: Certainty = "likely"
     out_of_place: str = ""
+    name: str = ""
 
 
 def find_late_writes(scene: Scene, facts: ModifiedFacts) -> tuple[LateWrite, ...]:
@@ -52,7 +57,7 @@ def find_late_writes(scene: Scene, facts: ModifiedFacts) -> tuple[LateWrite, ...
         found = tuple(name_writes(scene, facts))
         if found:
             return found
-    return tuple(_from_graph(facts))
+    return tuple(_from_graph(scene, facts))
 
 
 def is_leaf_memory(scene: Scene, facts: ModifiedFacts) -> bool:
@@ -60,32 +65,76 @@ def is_leaf_memory(scene: Scene, facts: ModifiedFacts) -> bool:
     tensor, graph = facts.tensor, scene.graph
     if tensor.is_parameter or (tensor.is_leaf and tensor.requires_grad):
         return True
-    node = tensor.node
-    while graph is not None and node is not None:
-        record = graph.nodes[node]
-        if record.kind == "leaf":
+    if graph is None or not tensor.is_view:
+        return False
+    names = {*facts.saved.alias, *tensor.names}
+    for node in graph.next_nodes(facts.node):
+        leaf = _leaf_behind(graph, node)
+        if leaf is None:
+            continue
+        if names.intersection(leaf.names):
             return True
-        following = graph.next_nodes(node)
-        if not record.name.startswith(_VIEWS) or len(following) != 1:
-            return False
-        node = following[0].id
+        if not names and leaf.meta.numel == tensor.meta.numel:
+            return True
     return False
+
+
+def _leaf_behind(graph: Graph, node: Node) -> Parameter | None:
+    """The leaf that a chain of views ends in."""
+    while node.kind != "leaf":
+        following = graph.next_nodes(node)
+        if not node.name.startswith(_VIEWS) or len(following) != 1:
+            return None
+        node = following[0]
+    return node.parameter
 
 
 def _from_recording(scene: Scene, facts: ModifiedFacts) -> Iterator[LateWrite]:
     texts = list(_texts(scene))
-    for mutation in facts.writes:
-        is_update = mutation.function.startswith("torch.optim.")
-        statement = None
-        for function, _ in texts:
-            if mutation.source is not None and mutation.source.file == function.file:
-                statement = next(
-                    (s for s in function.statements if s.line == mutation.source.line and s.writes),
-                    statement,
-                )
-        out_of_place = "" if statement is None else statement.writes[0].out_of_place
-        how = mutation.function if statement is None or is_update else statement.text
-        yield LateWrite(how, mutation.source, is_update, "certain", out_of_place)
+    for mutation in facts.writes or _updates_of_its_size(scene, facts):
+        if mutation.function.startswith("torch.optim."):
+            yield LateWrite(f"{mutation.function}()", mutation.source, True, "certain")
+            continue
+        statement = _statement_at(texts, mutation.source) or read_line(mutation.source)
+        if statement is None or not statement.writes:
+            scope = f" in {mutation.scope}" if mutation.scope else ""
+            yield LateWrite(f"{mutation.function}{scope}", mutation.source, False, "certain")
+        else:
+            write = statement.writes[0]
+            yield LateWrite(
+                statement.text, mutation.source, False, "certain", write.out_of_place, write.root
+            )
+
+
+def _updates_of_its_size(scene: Scene, facts: ModifiedFacts) -> list[Mutation]:
+    """Writes of optimizers that fit, where the recording knows the parameter by another name."""
+    recording = scene.recording
+    if recording is None or facts.expected is None or facts.version is None:
+        return []
+    versions = range(facts.expected, facts.version)
+    numel = facts.tensor.meta.numel
+    return [
+        mutation
+        for mutation in recording.mutations
+        if mutation.function.startswith("torch.optim.")
+        and mutation.version_before in versions
+        and mutation.meta.numel == numel
+        and is_leaf_memory(scene, facts)
+    ][:1]
+
+
+def _statement_at(
+    texts: list[tuple[FunctionText, Statement]], source: SourceLine | None
+) -> Statement | None:
+    """The statement of a recorded line that writes something, where its text is at hand."""
+    if source is None:
+        return None
+    for function, _ in texts:
+        if function.file == source.file:
+            for statement in function.statements:
+                if statement.line == source.line and statement.writes:
+                    return statement
+    return None
 
 
 def _updates(scene: Scene, facts: ModifiedFacts) -> Iterator[LateWrite]:
@@ -125,17 +174,20 @@ def _writes_to_name(scene: Scene, facts: ModifiedFacts) -> Iterator[LateWrite]:
         count = (facts.version or 1) - (facts.expected or 0)
         for statement, write in found[-max(count, 1) :]:
             source = function.source(statement)
-            yield LateWrite(statement.text, source, False, "likely", write.out_of_place)
+            yield LateWrite(statement.text, source, False, "likely", write.out_of_place, write.root)
         if found:
             return
 
 
-def _from_graph(facts: ModifiedFacts) -> Iterator[LateWrite]:
-    """What the last write was, where autograd recorded it."""
-    name = facts.tensor.grad_fn or ""
-    for start, how in _RECORDED.items():
-        if name.startswith(start):
-            yield LateWrite(how, facts.tensor.source, False, "possible")
+def _from_graph(scene: Scene, facts: ModifiedFacts) -> Iterator[LateWrite]:
+    """What the write was, where autograd recorded it: it is what the result went into."""
+    if scene.graph is None or not facts.is_result:
+        return
+    for node in scene.graph.previous_nodes(facts.node):
+        for start, how in _RECORDED.items():
+            if node.name.startswith(start):
+                yield LateWrite(how, node.source, False, "possible")
+                return
 
 
 def _texts(scene: Scene) -> Iterator[tuple[FunctionText, Statement]]:

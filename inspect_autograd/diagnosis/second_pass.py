@@ -6,8 +6,6 @@ one, the text of the program tells how the variables came about; that is a guess
 
 from __future__ import annotations
 
-import ast
-import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,7 +16,7 @@ from ..graph.graph import Graph
 from ..graph.records import Node
 from .records import Certainty
 from .scene import FrameFacts, Scene, TensorFacts
-from .statements import FunctionText, Statement, read_function
+from .statements import FunctionText, Statement, read_function, read_line
 
 __all__ = ["SecondPass", "calling_frames", "find_second_pass"]
 
@@ -60,9 +58,11 @@ def find_second_pass(scene: Scene) -> SecondPass:
     seen = _from_recording(scene)
     if seen is None:
         return told
+    if seen.kind == "built once" and told.kind == "same loss" and told.certainty == "likely":
+        return replace(seen, kind="same loss")  # Two calls on one line.
     if seen.kind == told.kind:
-        name = seen.name or told.name
-        return replace(seen, name=name, other=told.other, meta=seen.meta or told.meta)
+        named = seen if seen.name else told
+        return replace(seen, name=named.name, meta=named.meta, other=told.other)
     return seen
 
 
@@ -188,17 +188,9 @@ def _line_of(trace: Trace) -> SourceLine | None:
 
 def _assigned_at(source: SourceLine | None) -> str:
     """The one variable that a line assigns; empty if it is not that simple."""
-    if source is None:
-        return ""
-    try:
-        tree = ast.parse(linecache.getline(source.file, source.line).strip())
-    except (SyntaxError, ValueError):
-        return ""
-    frame = FrameFacts(source, "", "user", body=ast.unparse(tree))
-    function = read_function(frame)
-    statements = () if function is None else function.statements
-    names = {name for statement in statements for name in statement.assigned}
-    return next(iter(names)) if len(names) == 1 else ""
+    statement = read_line(source)
+    names = () if statement is None else statement.assigned
+    return names[0] if len(names) == 1 else ""
 
 
 # -- from the text of the program ---------------------------------------------------------------
@@ -206,12 +198,14 @@ def _assigned_at(source: SourceLine | None) -> str:
 
 def _from_text(scene: Scene) -> SecondPass:
     output = scene.output
+    assigned: set[str] = set()
     for frame in calling_frames(scene):
         function = read_function(frame)
         statement = None if function is None else function.at(frame)
         if function is None or statement is None:
             continue
         name = next(iter(statement.differentiated), "")
+        assigned.update(n for other in function.statements for n in other.assigned)
         found = _earlier_pass(function, statement, name) if name else None
         if found is None and statement.loops:
             found = _from_loop(scene, function, statement, frame, name)
@@ -221,7 +215,8 @@ def _from_text(scene: Scene) -> SecondPass:
             if found.name and found.name in frame.tensors:
                 found = replace(found, meta=str(frame.tensors[found.name].meta))
             return found
-    if output is not None and output.names and _is_freed(scene, output):
+    if output is not None and output.names and not assigned.intersection(output.names):
+        # It came from elsewhere: from another cell of a notebook, or from a caller.
         return SecondPass("same loss", output.names[0], str(output.meta), node=output.node)
     return SecondPass()
 
@@ -247,14 +242,31 @@ def _from_loop(
     if name and name not in assigned and name in frame.tensors:
         return _built(function, inside[0], name, here)
     used = function.sources_of({name} if name else set(statement.read), statement)
-    for carried in function.carried(loop):
-        if carried in used and _has_freed(scene, frame, carried):
-            made = [other for other in inside if carried in other.assigned]
+    for carried in (*function.carried(loop), *_lists_that_grow(inside)):
+        if carried in used and _carries_graph(frame, carried):
+            made = [s for s in inside if carried in s.assigned or _grows(s, carried)]
             return SecondPass("carried", carried, "", function.source(made[-1]), here, "", "likely")
     for other in sorted(used - assigned):
         if _has_freed(scene, frame, other):
             return _built(function, inside[0], other, here)
     return None
+
+
+def _lists_that_grow(inside: tuple[Statement, ...]) -> list[str]:
+    return [n for s in inside for n in sorted(s.read) if _grows(s, n)]
+
+
+def _grows(statement: Statement, name: str) -> bool:
+    return f"{name}.append" in statement.called
+
+
+def _carries_graph(frame: FrameFacts, name: str) -> bool:
+    """Whether a variable, or an element of it, has a graph; by now it is that of the next step."""
+    return any(
+        key == name or key.startswith((f"{name}[", f"{name}."))
+        for key, tensor in frame.tensors.items()
+        if tensor.grad_fn is not None
+    )
 
 
 def _built(function: FunctionText, first: Statement, name: str, here: SourceLine) -> SecondPass:
@@ -271,21 +283,23 @@ def _common_part(
     for other in reversed(function.before(statement)):
         for first in other.differentiated:
             theirs = function.sources_of({first} if first else set(other.read), other)
-            common = [n for n in sources & theirs if _has_freed(scene, frame, n)]
-            if first == name or not common:
+            common = [n for n in sources & theirs if _has_freed(scene, frame, n, exact=True)]
+            if first == name or "retain_graph=True" in other.text:
                 continue
+            passed = function.source(other)
+            if not common:
+                return SecondPass("common part", first=passed, other=first)
             shared = min(common, key=lambda n: frame.tensors[n].node or 0)
             made = [s for s in function.before(other) if shared in s.assigned]
             line = function.source(made[-1]) if made else None
-            passed = function.source(other)
             return SecondPass("common part", shared, "", line, passed, first, "likely")
     return None
 
 
-def _has_freed(scene: Scene, frame: FrameFacts, name: str) -> bool:
+def _has_freed(scene: Scene, frame: FrameFacts, name: str, *, exact: bool = False) -> bool:
     """Whether a variable, or an element of it, carries a part of the graph that was freed."""
     return any(
-        key == name or key.startswith((f"{name}[", f"{name}."))
+        key == name or (not exact and key.startswith((f"{name}[", f"{name}.")))
         for key, tensor in frame.tensors.items()
         if _is_freed(scene, tensor)
     )

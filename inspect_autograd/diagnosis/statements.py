@@ -8,6 +8,7 @@ between causes that the facts allow.
 from __future__ import annotations
 
 import ast
+import linecache
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ..graph.creation import SourceLine
 from .scene import FrameFacts
 from .writes_in_text import Write, dotted, find_writes
 
-__all__ = ["FunctionText", "Loop", "Statement", "read_function"]
+__all__ = ["FunctionText", "Loop", "Statement", "read_function", "read_line"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Delete, ast.Assert)
@@ -167,6 +168,16 @@ def read_function(frame: FrameFacts) -> FunctionText | None:
     return FunctionText(source.file, source.function, statements) if statements else None
 
 
+def read_line(source: SourceLine | None) -> Statement | None:
+    """The statement on a line of a file, where it is simple and stands on that line alone."""
+    if source is None:
+        return None
+    text = linecache.getline(source.file, source.line)
+    function = read_function(FrameFacts(source, "", "user", body=text, first_line=source.line))
+    found = () if function is None else function.statements
+    return found[0] if len(found) == 1 else None
+
+
 def _holds(statement: Statement, frame: FrameFacts) -> bool:
     try:
         expression = ast.unparse(ast.parse(frame.expression))
@@ -228,4 +239,5 @@ def _first_name(node: ast.expr) -> str:
             return ""
         else:
             node = node.args[0] if node.func.attr == "scale" and node.args else node.func.value
-    return dotted(node)
+    name = dotted(node)
+    return "" if name.split(".")[0] in ("torch", "F", "nn") else name

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Write", "dotted", "find_writes"]
+__all__ = ["Write", "called_name", "dotted", "find_writes"]
 
 _FUNCTION_MODULES = ("torch", "F", "torch.nn.functional", "nn.functional", "init", "nn.init")
 _SAME_MEMORY = ("data", "T", "mT", "grad")
@@ -69,6 +69,12 @@ def dotted(node: ast.AST) -> str:
     if not isinstance(node, ast.Name):
         return ""
     return ".".join([node.id, *reversed(parts)])
+
+
+def called_name(call: ast.Call) -> str:
+    """The last part of what is called: `add_` of `x.add_(1)`."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else dotted(function)
 
 
 def find_writes(node: ast.stmt, calls: Sequence[ast.Call]) -> Iterator[Write]:

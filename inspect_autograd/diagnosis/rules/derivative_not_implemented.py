@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
+from ...graph.creation import SourceLine
 from ...graph.records import Node
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
+from ..second_pass import calling_frames
+from ..statements import read_function
+from ..writes_in_text import called_name
 from .no_double_backward import NO_DOUBLE_BACKWARD
 
 __all__ = ["DERIVATIVE_NOT_IMPLEMENTED"]
@@ -23,11 +30,12 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         return None
     operator, argument = message["op"], message["input"]
     node = _find_node(scene, operator)
+    place = _find_statement(scene, operator)
     by = f" with respect to its argument `{argument}`" if argument else ""
     evidence = []
     if node is not None:
-        place = f" at {node.source.short}" if node.source is not None else ""
-        text = f"#{node.id} {node.name}{place} is the node that cannot be differentiated"
+        at = f" at {node.source.short}" if node.source is not None else ""
+        text = f"#{node.id} {node.name}{at} is the node that cannot be differentiated"
         evidence.append(Evidence(text, node.source, node.id))
     what = f"the argument `{argument}`" if argument else "its inputs"
     return Diagnosis(
@@ -41,7 +49,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         (
             Hint(
                 f"If no gradient is wanted through {what}, detach what is passed for it.",
-                "value.detach()",
+                _detached(None if place is None else place[1], argument or ""),
             ),
             Hint(f"Or replace {operator}() by operations that have derivatives."),
             Hint(
@@ -57,8 +65,42 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
             ),
         ),
         "certain",
-        None if node is None else node.source,
+        _line(node, place),
     )
+
+
+def _line(node: Node | None, place: tuple[SourceLine, ast.Call] | None) -> SourceLine | None:
+    if node is not None and node.source is not None:
+        return node.source
+    return None if place is None else place[0]
+
+
+def _find_statement(scene: Scene, operator: str) -> tuple[SourceLine, ast.Call] | None:
+    """The statement above the failing one that calls the operator, as the text shows it."""
+    for frame in calling_frames(scene):
+        function = read_function(frame)
+        failing = None if function is None else function.at(frame)
+        if function is None or failing is None:
+            continue
+        for statement in (failing, *reversed(function.before(failing))):
+            for call in statement.calls:
+                if called_name(call) == operator:
+                    return function.source(statement), call
+    return None
+
+
+def _detached(call: ast.Call | None, argument: str) -> str:
+    """The call with one argument detached, as code."""
+    if call is None or not call.args:
+        return "value.detach()"
+    index = 1 if argument in ("other", "exponent", "y") and len(call.args) > 1 else 0
+    inner = ast.unparse(call.args[index])
+    detached = (
+        f"{inner}.detach()" if re.fullmatch(r"[\w.()\[\]]+", inner) else f"({inner}).detach()"
+    )
+    rest = [detached if i == index else ast.unparse(a) for i, a in enumerate(call.args)]
+    rest += [f"{k.arg}={ast.unparse(k.value)}" for k in call.keywords]
+    return f"{ast.unparse(call.func)}({', '.join(rest)})"
 
 
 def _find_node(scene: Scene, operator: str) -> Node | None:

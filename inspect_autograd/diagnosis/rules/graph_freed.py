@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ...graph.creation import SourceLine
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
-from ..second_pass import SecondPass, find_second_pass
+from ..second_pass import SecondPass, calling_frames, find_second_pass
+from ..statements import read_function
 
 __all__ = ["GRAPH_FREED"]
 
@@ -53,12 +55,15 @@ class _Told(NamedTuple):
 
 def _same_loss(scene: Scene, found: SecondPass) -> _Told:
     name, call = _output(scene, found), _call(scene)
+    again = "a second call would add the same gradients again"
+    if call == "grad()":
+        again = "a second call would give the same gradients again"
     return _Told(
         f"{_described(name, found)} was differentiated a second time, but the first {call} had "
         "already freed its graph.",
         "",
         [
-            Hint(f"Call {call} once: a second call would add the same gradients again."),
+            Hint(f"Call {call} once: {again}."),
             Hint("If both passes are wanted, let the first one keep the graph.", _retain(scene)),
             Hint("After a change of the parameters, compute it again before the second call."),
         ],
@@ -82,8 +87,12 @@ def _failed_before(scene: Scene, found: SecondPass) -> _Told:
 def _carried(scene: Scene, found: SecondPass) -> _Told:
     name = found.name or "the tensor"
     code = f"{name} = {name}.detach()" if found.name else ""
-    if _is_container(scene, name):
-        code = f"{name} = tuple(t.detach() for t in {name})"
+    root = name.split("[")[0]
+    kind = _container(scene, root)
+    if kind == "tuple":
+        code = f"{root} = tuple(t.detach() for t in {root})"
+    elif kind == "list":
+        code = f"{root} = [t.detach() for t in {root}]"
     return _Told(
         f"{_described(name, found)} was carried over from one step to the next together with its "
         "graph, which the backward pass of the step before has freed.",
@@ -113,7 +122,7 @@ def _built_once(scene: Scene, found: SecondPass) -> _Told:
         "graph, and the first of them freed it.",
         "",
         [
-            Hint(f"Compute {name} anew in every round: move its computation{line} into the loop."),
+            Hint(f"Compute {name} anew for every pass: move its computation{line} into the loop."),
             Hint("If nothing before it is to be trained, cut it off.", f"{name} = {name}.detach()"),
             Hint(
                 "If its value never changes between the passes, let each pass keep the graph.",
@@ -124,7 +133,7 @@ def _built_once(scene: Scene, found: SecondPass) -> _Told:
 
 
 def _common_part(scene: Scene, found: SecondPass) -> _Told:
-    name = found.name or "a tensor"
+    name = found.name or "the same tensor"
     output = scene.output
     second = output.names[0] if output is not None and output.names else "the second output"
     first = found.other or "another output"
@@ -138,11 +147,23 @@ def _common_part(scene: Scene, found: SecondPass) -> _Told:
             Hint("Add them up and differentiate once; the gradients are the same.", both),
             Hint("Or let the first pass keep the graph.", retain),
             Hint(
-                f"If only one of them is to train what is behind {name}, cut the other off.",
-                f"{name}.detach()",
+                f"If only one of them is to train what is behind {found.name or 'it'}, cut the other off.",
+                _computed_from_detached(scene, found),
             ),
         ],
     )
+
+
+def _computed_from_detached(scene: Scene, found: SecondPass) -> str:
+    """The statement that computes the first output, from a detached tensor."""
+    for frame in calling_frames(scene):
+        function = read_function(frame)
+        for statement in () if function is None else function.statements:
+            if found.other in statement.assigned and found.name in statement.read:
+                return re.sub(
+                    rf"(?<![\w.]){found.name}\b", f"{found.name}.detach()", statement.text
+                )
+    return f"{found.name or 'h'}.detach()"
 
 
 def _unknown(scene: Scene, found: SecondPass) -> _Told:
@@ -198,10 +219,10 @@ def _read_by_hand(scene: Scene) -> Diagnosis:
 def _evidence(scene: Scene, found: SecondPass) -> tuple[Evidence, ...]:
     facts: list[Evidence] = []
     if found.first is not None:
-        facts.append(Evidence(f"the first pass was run by {found.first.short}", found.first))
+        facts.append(Evidence(f"the first pass ran at {found.first.short}", found.first))
     if found.made is not None:
         name = found.name or "the tensor"
-        facts.append(Evidence(f"{name} was made by {found.made.short}", found.made, found.node))
+        facts.append(Evidence(f"{name} was computed at {found.made.short}", found.made, found.node))
     if scene.graph is not None:
         freed = [n for n in scene.graph.nodes if any(s.state == "freed" for s in n.saved)]
         kept = [n for n in scene.graph.nodes if any(s.state == "available" for s in n.saved)]
@@ -258,10 +279,10 @@ def _retain(scene: Scene) -> str:
     return f"{name}.backward(retain_graph=True)"
 
 
-def _is_container(scene: Scene, name: str) -> bool:
-    return any(
-        frame.others.get(name, "").startswith(("tuple of", "list of")) for frame in scene.frames
-    )
+def _container(scene: Scene, name: str) -> str:
+    """`tuple` or `list` where a variable is one."""
+    kinds = [frame.others.get(name, "").split(" of ")[0] for frame in scene.frames]
+    return next((kind for kind in kinds if kind in ("tuple", "list")), "")
 
 
 GRAPH_FREED = Rule(SLUG, "Backward through a graph that was freed", _diagnose)

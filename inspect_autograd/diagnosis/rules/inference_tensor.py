@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..failing_call import find_failing_call
 from ..failing_write import find_failing_write
+from ..lost_graph import find_cause
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
@@ -10,7 +12,7 @@ from ..scene import Scene, TensorFacts
 __all__ = ["INFERENCE_TENSOR"]
 
 SLUG = "inference-tensor"
-_WRITE = r"in-?place update to inference tensor"
+_WRITE = r"in[- ]?place update to inference tensor"
 _SET = r"setting requires_grad=true on inference tensor"
 _SAVE = r"inference tensors? cannot be saved for backward"
 _OTHER = r"inference tensors? (?:do|does) not track version|for inference tensor"
@@ -61,6 +63,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 
 
 def _differentiated(scene: Scene, output: TensorFacts) -> Diagnosis:
+    made = find_cause(scene, output, find_failing_call(scene))
     return Diagnosis(
         SLUG,
         f"{output.name} ({output.meta}) was computed in inference mode, so it has no graph to "
@@ -76,7 +79,7 @@ def _differentiated(scene: Scene, output: TensorFacts) -> Diagnosis:
             ),
         ),
         "certain",
-        None if scene.failure is None else scene.failure.source,
+        made.source or (None if scene.failure is None else scene.failure.source),
     )
 
 

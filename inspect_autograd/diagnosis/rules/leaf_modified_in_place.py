@@ -5,13 +5,16 @@ from __future__ import annotations
 from ..failing_write import FailingWrite, find_failing_write, no_grad_block
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
-from ..scene import Scene, TensorFacts
+from ..scene import FrameFacts, Scene, TensorFacts
 
 __all__ = ["LEAF_MODIFIED_IN_PLACE"]
 
 SLUG = "leaf-modified-in-place"
-_LEAF = r"(a view of )?a leaf variable that requires grad (is being|has been) used in an in-?place"
+_LEAF = (
+    r"(a view of )?a leaf variable that requires grad (is being|has been) used in an in[- ]?place"
+)
 _OUT = r"(\w+)\(\): functions with out=\.* arguments don'?t support automatic differentiation"
+_OPTIMIZER = "optimizer = torch.optim.SGD([{}], lr=0.1)\noptimizer.step()"
 _WHY = (
     "A leaf is where gradients end up: PyTorch keeps its value, and the gradient of the loss with "
     "respect to exactly that value goes into .grad. A recorded write would make it the result of "
@@ -29,10 +32,10 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         return None
     if message[2].lower() == "has been":
         return _custom(scene, found)
-    return _view(found) if message[1] else _leaf(found)
+    return _view(found) if message[1] else _leaf(found, scene.frames)
 
 
-def _leaf(found: FailingWrite) -> Diagnosis:
+def _leaf(found: FailingWrite, frames: tuple[FrameFacts, ...]) -> Diagnosis:
     what = _describe(found.tensor, found.target)
     write = found.write
     is_update = ".grad" in found.text
@@ -45,11 +48,11 @@ def _leaf(found: FailingWrite) -> Diagnosis:
     )
     hints = [block]
     if is_update:
-        hints.append(Hint("Or let an optimizer do it.", f"torch.optim.SGD([{found.name}], lr=0.1)"))
-    elif write is not None:
-        hints.append(
-            Hint("If it is part of it, compute a new tensor instead.", _rebind(found, write.how))
-        )
+        hints.append(Hint("Or let an optimizer do it.", _OPTIMIZER.format(found.name)))
+    elif write is not None and not (found.tensor is not None and found.tensor.is_parameter):
+        hints.append(Hint("If it is part of it, compute a new tensor instead.", write.out_of_place))
+    if any(f.owner == "torch" and "/nn/" in f.source.file for f in frames):
+        hints.append(Hint("Or use the activation without inplace=True."))
     return Diagnosis(
         SLUG,
         f"{what} is a leaf that requires grad, and {_how(found)} would write it in place while "
@@ -62,13 +65,13 @@ def _leaf(found: FailingWrite) -> Diagnosis:
     )
 
 
-def _rebind(found: FailingWrite, how: str) -> str:
-    write = found.write
-    assert write is not None
-    if write.target != write.root or how == "[…] =":
-        copy = f"{found.name}2"
-        return f"{copy} = {found.name}.clone()\n{found.text.replace(found.name, copy, 1)}"
-    return write.out_of_place
+def _copied(found: FailingWrite) -> str:
+    """The write to a copy: of the leaf where it is written through it, else of the view."""
+    name = found.name
+    copy = name.rsplit(".", 1)[-1] if "." in name else f"{name}_copy"
+    if found.write is None or found.write.target == name:
+        copy = name
+    return f"{copy} = {name}.clone()\n{found.text.replace(name, copy, 1)}"
 
 
 def _view(found: FailingWrite) -> Diagnosis:
@@ -88,7 +91,7 @@ def _view(found: FailingWrite) -> Diagnosis:
             ),
             Hint(
                 "If it is part of it, write to a copy.",
-                f"{found.name} = {found.name}.clone()",
+                _copied(found),
             ),
         ),
         "certain",

@@ -8,6 +8,8 @@ from ...graph.creation import SourceLine
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
+from ..second_pass import calling_frames
+from ..statements import read_function
 
 __all__ = ["NO_DOUBLE_BACKWARD"]
 
@@ -33,10 +35,6 @@ _NOT_CUDNN = Hint(
 _FINITE = Hint(
     "Or compute that part from simpler operations (exp, log, sums), whose second derivatives exist."
 )
-_FIRST_ORDER = Hint(
-    "If no gradient of a gradient is needed, leave create_graph=True out.",
-    "torch.autograd.grad(loss, inputs)",
-)
 
 
 def _diagnose(scene: Scene) -> Diagnosis | None:
@@ -61,7 +59,7 @@ def _tell(scene: Scene, what: str, hints: list[Hint]) -> Diagnosis:
         f"The gradient was differentiated a second time, but PyTorch has no derivative of {what}.",
         _WHY,
         _evidence(scene),
-        (*hints, _FIRST_ORDER, _FINITE),
+        (*hints, _first_order(scene), _FINITE),
         "certain",
         _creation(scene),
     )
@@ -80,7 +78,7 @@ def _compiled(scene: Scene) -> Diagnosis:
                 "are needed.",
                 "model = torch.compile(model, backend='eager')  # keeps the ordinary graph",
             ),
-            _FIRST_ORDER,
+            _first_order(scene),
         ),
         "certain",
         _creation(scene),
@@ -104,7 +102,7 @@ def _once(scene: Scene) -> Diagnosis:
                 "@staticmethod\ndef backward(ctx, grad_output):\n    ...",
             ),
             Hint("Else compute the gradient in a second Function that has a backward of its own."),
-            _FIRST_ORDER,
+            _first_order(scene),
         ),
         "certain",
         source,
@@ -114,6 +112,18 @@ def _once(scene: Scene) -> Diagnosis:
 def _creation(scene: Scene) -> SourceLine | None:
     """The line that made the node without a derivative, where a recording knows it."""
     return next((fact.source for fact in _evidence(scene) if fact.source is not None), None)
+
+
+def _first_order(scene: Scene) -> Hint:
+    """The first differentiation without create_graph, in the user's own words if they are known."""
+    code = "torch.autograd.grad(loss, inputs)"
+    for frame in calling_frames(scene):
+        function = read_function(frame)
+        for statement in () if function is None else function.statements:
+            if "create_graph=True" in statement.text:
+                code = statement.text.replace(", create_graph=True", "")
+                code = code.replace("create_graph=True", "")
+    return Hint("If no gradient of a gradient is needed, leave create_graph=True out.", code)
 
 
 def _evidence(scene: Scene) -> tuple[Evidence, ...]:

@@ -88,6 +88,10 @@ _GENERAL = (
 
 
 def _from_anomaly(scene: Scene, name: str) -> Diagnosis:
+    node = None
+    if scene.graph is not None and scene.running is not None and scene.running.node is not None:
+        node = scene.graph.nodes[scene.running.node]
+    line = None if node is None else node.source
     output = scene.output
     loss = output.names[0] if output is not None and output.names else "loss"
     return Diagnosis(
@@ -96,7 +100,7 @@ def _from_anomaly(scene: Scene, name: str) -> Diagnosis:
         _WHY
         + "\n\nAnomaly mode names the first node that returned NaN, which need not be where it "
         "came from, and it does not look for Inf.",
-        (),
+        () if node is None else (Evidence(f"{node} returned NaN", line, node.id),),
         (
             Hint(
                 "Look where NaN or Inf was born, and why.",
@@ -107,6 +111,7 @@ def _from_anomaly(scene: Scene, name: str) -> Diagnosis:
             *_GENERAL,
         ),
         "likely",
+        line,
     )
 
 

@@ -11,7 +11,7 @@ __all__ = ["SAVED_TENSOR_HOOKS"]
 
 SLUG = "saved-tensor-hooks"
 _RESULT = r"saved tensor unpack_hook expected to be a tensor but got result of type (\S+)"
-_WRITES = r"saved tensor pack hook is modifying its input in-?place"
+_WRITES = r"saved tensor pack hook is modifying its input in[- ]?place"
 _DISABLED = r"don'?t yet support saved tensor hooks|saved tensor hooks are disabled"
 _LATE = (
     r"calling register_hooks on a saved tensor (with value (?:none|that)|whose|that|which)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from ...graph.records import Node
 from ..late_write import LateWrite, find_late_writes, is_leaf_memory
@@ -15,7 +16,7 @@ from ..statements import read_function
 __all__ = ["SAVED_TENSOR_MODIFIED"]
 
 SLUG = "saved-tensor-modified"
-_TEXT = r"variables? needed for gradient computation has been modified by an in-?place operation"
+_TEXT = r"variables? needed for gradient computation has been modified by an in[- ]?place operation"
 _DETAILS = (
     r"\[(?:torch\.)?(?P<type>[\w.]+) ?\[(?P<shape>[\d, ]*)\]\](?:, which is output \d+ of "
     r"(?P<op>\w+),)? is at version (?P<now>\d+); expected version (?P<then>\d+)"
@@ -35,10 +36,8 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         return _from_message(scene)
     node = scene.graph.nodes[facts.node]
     writes = find_late_writes(scene, facts)
-    is_update = any(write.is_update for write in writes) or (
-        not writes and is_leaf_memory(scene, facts)
-    )
-    if is_update:
+    # A leaf that requires grad can only have been written without recording: an update.
+    if is_leaf_memory(scene, facts):
         summary, hints = _update(scene, facts, writes)
     else:
         summary, hints = _write(facts, node, writes)
@@ -64,15 +63,17 @@ def _why(facts: ModifiedFacts, node: Node) -> str:
 def _update(
     scene: Scene, facts: ModifiedFacts, writes: tuple[LateWrite, ...]
 ) -> tuple[str, list[Hint]]:
-    who = writes[0].how if writes else "an update"
+    who = writes[0].how if writes else "An update"
     name = _name(facts)
+    kind = "leaf" if facts.tensor.is_leaf and not facts.tensor.is_parameter else "parameter"
+    subject = f"`{who}`" if writes else who
     summary = (
-        f"{who} changed the parameter {name} after the forward pass had used it and before the "
+        f"{subject} changed the {kind} {name} after the forward pass had used it and before the "
         "backward pass through it."
     )
     output = scene.output
     loss = output.names[0] if output is not None and output.names else "loss"
-    hints: list[Hint] = []
+    hints = _carried_hint(scene)
     if _ran_before(scene, loss):
         hints.append(
             Hint(
@@ -82,7 +83,7 @@ def _update(
             )
         )
         return summary, hints
-    step = who if who.endswith(")") else "optimizer.step()"
+    step = "optimizer.step()" if not writes or who.startswith("torch.optim.") else who
     first = _other_pass(scene, loss)
     order = "\n".join([*([f"{first}.backward()"] if first else []), f"{loss}.backward()", step])
     hints.append(
@@ -99,37 +100,60 @@ def _update(
 def _write(
     facts: ModifiedFacts, node: Node, writes: tuple[LateWrite, ...]
 ) -> tuple[str, list[Hint]]:
-    name, operation = _name(facts), _operation(node)
+    operation = _operation(node)
     what = f"the result of {operation}" if facts.is_result else f"an input of {operation}"
-    who = f"`{writes[0].how}`" if writes and "`" not in writes[0].how else ""
-    who = who or (writes[0].how if writes else "Something")
+    who = f"`{writes[0].how}`" if writes else "Something"
     if writes and writes[0].certainty == "possible":
-        who = f"A write in place, likely {who},"
+        who = f"A write in place, likely {writes[0].how},"
     again = f" ({len(writes)} writes in all)" if len(writes) > 1 else ""
     summary = (
-        f"{who} changed {name} ({facts.tensor.meta}), {what}, though {node.name} had saved it for "
+        f"{who} changed {_described(facts, what)}, though {node.name} had saved it for "
         f"the backward pass{again}."
     )
     variable = facts.tensor.names[0] if facts.tensor.names else "y"
+    if writes and writes[0].name:
+        variable = writes[0].name
     hints: list[Hint] = []
     if writes and writes[0].out_of_place and "clone()" not in writes[0].out_of_place:
         hints.append(Hint("Compute a new tensor instead of writing.", writes[0].out_of_place))
-    elif node_is_relu(facts):
-        hints.append(Hint("Use the function without inplace=True.", "torch.nn.ReLU()"))
-    write = writes[0].how if writes and writes[0].source is not None else "# then write to it"
-    hints.append(
-        Hint(
-            f"Or write to a copy; {node.name} then keeps the original.",
-            f"{variable} = {variable}.clone()\n{write}",
-        )
-    )
-    hints.append(Hint("Or write only after the backward pass."))
+    elif writes and "relu" in writes[0].how.lower():
+        hints.append(Hint("Use the activation without inplace=True.", "torch.nn.ReLU()"))
+    copy = f"{variable} = {variable}.clone()"
+    if writes and writes[0].name:
+        copy += f"\n{writes[0].how}"
+    also = "Or write" if hints else "Write"
+    hints.append(Hint(f"{also} to a copy; {node.name} then keeps the original.", copy))
+    if not facts.is_result:
+        hints.append(Hint("Or write only after the backward pass."))
     return summary, hints
 
 
-def node_is_relu(facts: ModifiedFacts) -> bool:
-    """Whether the last recorded write was a ReLU."""
-    return (facts.tensor.grad_fn or "").startswith(("Relu", "LeakyRelu", "Hardtanh", "Elu"))
+def _described(facts: ModifiedFacts, what: str) -> str:
+    """`y (f32[3]), the result of exp`."""
+    if not facts.saved.alias and not facts.tensor.names:
+        return f"{what} (a tensor {facts.tensor.meta})"
+    return f"{_name(facts)} ({facts.tensor.meta}), {what}"
+
+
+def _carried_hint(scene: Scene) -> list[Hint]:
+    """Where retain_graph keeps the graphs of earlier steps: cut what leads back to them."""
+    if scene.call is None or not scene.call.retain_graph:
+        return []
+    name = "state"
+    for frame in calling_frames(scene):
+        function = read_function(frame)
+        statement = None if function is None else function.at(frame)
+        if function is not None and statement is not None and statement.loops:
+            carried = [n for n in function.carried(statement.loops[-1]) if n in frame.tensors]
+            name = carried[0] if carried else name
+            break
+    return [
+        Hint(
+            "retain_graph=True keeps the graphs of earlier steps, whose parameters have changed "
+            "since. Cut what is carried over from one step to the next, and leave it out.",
+            f"{name} = {name}.detach()",
+        )
+    ]
 
 
 def _from_message(scene: Scene) -> Diagnosis:
@@ -178,10 +202,11 @@ def _evidence(
         found.append(
             Evidence(f"it was at version {facts.expected} then, and is at {facts.version} now")
         )
-    for write in writes[:5]:
-        if write.source is not None and write.certainty != "possible":
-            text = f"{write.source.short} wrote it: {write.how}"
-            found.append(Evidence(text, write.source))
+    counts = Counter((w.source, w.how) for w in writes if w.certainty != "possible")
+    for (line, how), count in list(counts.items())[:5]:
+        times = f", {count} times" if count > 1 else ""
+        if line is not None:
+            found.append(Evidence(f"{line.short} wrote it{times}: {how}", line))
     others = {other.node for other in scene.modified} - {node.id}
     if others:
         names = sorted({_name(other) for other in scene.modified if other.node in others})[:4]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from ..failing_write import FailingWrite, find_failing_write
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
+from ..statements import read_function
+from ..writes_in_text import dotted
 
 __all__ = ["VIEW_MODIFIED_IN_PLACE"]
 
@@ -15,7 +18,7 @@ SLUG = "view-modified-in-place"
 _MANY = r"function that returns multiple views|one of the outputs of a function that returns mult"
 _MODE = r"view was created in (no_grad|inference)( mode)?"
 _CUSTOM = r"view was created inside a custom function"
-_DETACH = r"can'?t detach views in-?place"
+_DETACH = r"can'?t detach views in[- ]?place"
 _OUTPUT = r"output (\d+) of (\w+?)(?:Backward\d*)? is a view"
 _WHY = (
     "A view has no memory of its own: writing to it changes the tensor that it was taken from, and "
@@ -41,8 +44,10 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 def _many(scene: Scene, found: FailingWrite, output: re.Match[str]) -> Diagnosis:
     function = _operation(output)
     index, target = output[1], _target(found, scene)
+    base = _base(scene, found.name) or "base"
     is_elsewhere = says(scene, "its base or another view of its base has been modified") is not None
     if is_elsewhere:
+        found = _earlier_write(scene, base) or found
         summary = (
             f"Output {index} of {function}() can no longer be used: it is a view of a tensor that "
             "was written in place since, itself or through another of its views."
@@ -56,14 +61,15 @@ def _many(scene: Scene, found: FailingWrite, output: re.Match[str]) -> Diagnosis
         f"{function}() made all its outputs with one node of the graph. That node cannot be "
         "rewritten for one of them alone, so PyTorch forbids writing to them."
     )
-    name = found.name
     hints = [
         Hint("Compute a new tensor instead of writing.", _new(found)),
         Hint(
             "Or take the part by indexing: that makes a node of its own, which may be written.",
-            f"part = base[{index}]" if function == "unbind" else "part = base[:, start:end]",
+            _text(found).replace(target, f"{base}[{index}]")
+            if function == "unbind"
+            else f"part = {base}[start:end]",
         ),
-        Hint("Or write to a copy.", f"{name} = {_target(found, scene)}.clone()"),
+        Hint("Or write to a copy.", f"part = {target}.clone()"),
     ]
     return _diagnosis(found, summary, more, _made_by(scene, found), hints)
 
@@ -119,7 +125,7 @@ def _detach(scene: Scene, found: FailingWrite) -> Diagnosis:
     hints = [
         Hint(
             "Take a detached tensor instead; it shares the memory, and nothing is copied.",
-            f"{name} = {text}" if "=" not in text else text,
+            text if "=" in text else f"{name if target == name else 'part'} = {text}",
         ),
         Hint(
             "If this came from zero_grad() under DistributedDataParallel with "
@@ -140,6 +146,36 @@ def _diagnosis(
 
 def _operation(output: re.Match[str]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output[2]).lower()
+
+
+def _base(scene: Scene, name: str) -> str:
+    """The variable that a view, or a tuple of views, was taken from, as the text tells."""
+    frame = scene.user_frame
+    function = None if frame is None else read_function(frame)
+    for statement in reversed(() if function is None else function.statements):
+        for loop in statement.loops:
+            if not isinstance(loop, ast.While) and dotted(loop.target) == name:
+                return dotted(loop.iter)
+        if name in statement.assigned:
+            return next(
+                iter(sorted(n for n in statement.read if "." not in n and n != "torch")), ""
+            )
+    return ""
+
+
+def _earlier_write(scene: Scene, base: str) -> FailingWrite | None:
+    """The write to the tensor that the views were taken from."""
+    frame = scene.user_frame
+    function = None if frame is None else read_function(frame)
+    failing = None if function is None or frame is None else function.at(frame)
+    if function is None or failing is None:
+        return None
+    for statement in reversed(function.before(failing)):
+        for write in statement.writes:
+            if write.root == base:
+                source = function.source(statement)
+                return FailingWrite(source, statement.text, write, None)
+    return None
 
 
 def _text(found: FailingWrite) -> str:
