@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import linecache
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -120,7 +121,10 @@ def _line_of(function: Any) -> SourceLine | None:
     code = getattr(function, "__code__", None)
     if code is None:
         return None
-    return SourceLine(code.co_filename, code.co_firstlineno, code.co_qualname)
+    first = code.co_firstlineno  # That of its first decorator.
+    while linecache.getline(code.co_filename, first).lstrip().startswith(("@", ")", "#")):
+        first += 1
+    return SourceLine(code.co_filename, first, code.co_qualname)
 
 
 def _inputs(cls: type, forward: Any) -> tuple[str, ...]:
