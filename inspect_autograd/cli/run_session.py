@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..events.recording import Recording
 from ..events.trace import Trace
+from ..render.report_rich import render_report_for_terminal
 from .run_arguments import Program
 from .run_files import RECORDING, RunFolder
 from .run_plan import RunPlan
 from .run_progress import Progress
+from .run_report import REPORT, explain_ending
 from .run_steps import StepChoice
 from .run_torch_import import when_torch_is_imported
 
@@ -157,6 +159,7 @@ class Session:
         try:
             with self._own_path():
                 self._close(error)
+                self._explain(error)
                 self._write(error)
                 self._speak(error)
         except KeyboardInterrupt:
@@ -171,6 +174,18 @@ class Session:
                     error,
                     None if error is None else error.__traceback__,
                 )
+
+    def _explain(self, error: BaseException | None) -> None:
+        """Say what PyTorch's error means, below the traceback, and leave it with the traces."""
+        with self._guard("explain the error"):
+            report = explain_ending(error)
+            if report is None:
+                return
+            if self.options.speaks and sys.__stderr__ is not None:
+                say("")  # Which also lets out what the script has printed.
+                render_report_for_terminal(report, sys.__stderr__)
+            report.save(self.folder.prepare() / REPORT)
+            self.folder.add(REPORT)
 
     def _write(self, error: BaseException | None) -> None:
         folder = self.folder
