@@ -205,7 +205,8 @@ def _from_text(scene: Scene) -> SecondPass:
         if function is None or statement is None:
             continue
         name = next(iter(statement.differentiated), "")
-        assigned.update(n for other in function.statements for n in other.assigned)
+        for loop in statement.loops:
+            assigned.update(n for other in function.inside(loop) for n in other.assigned)
         found = _earlier_pass(function, statement, name) if name else None
         if found is None and statement.loops:
             found = _from_loop(scene, function, statement, frame, name)
@@ -216,7 +217,8 @@ def _from_text(scene: Scene) -> SecondPass:
                 found = replace(found, meta=str(frame.tensors[found.name].meta))
             return found
     if output is not None and output.names and not assigned.intersection(output.names):
-        # It came from elsewhere: from another cell of a notebook, or from a caller.
+        # No loop computes it anew, and the first pass was elsewhere: in another cell of a
+        # notebook, or in a function.
         return SecondPass("same loss", output.names[0], str(output.meta), node=output.node)
     return SecondPass()
 

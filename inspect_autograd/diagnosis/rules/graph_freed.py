@@ -147,7 +147,7 @@ def _common_part(scene: Scene, found: SecondPass) -> _Told:
             Hint("Add them up and differentiate once; the gradients are the same.", both),
             Hint("Or let the first pass keep the graph.", retain),
             Hint(
-                f"If only one of them is to train what is behind {found.name or 'it'}, cut the other off.",
+                "If only one of them is to train what is behind that, cut the other off.",
                 _computed_from_detached(scene, found),
             ),
         ],

@@ -210,8 +210,8 @@ def _evidence(
     others = {other.node for other in scene.modified} - {node.id}
     if others:
         names = sorted({_name(other) for other in scene.modified if other.node in others})[:4]
-        count = f"{len(others)} more node{'s' * (len(others) != 1)}"
-        found.append(Evidence(f"{count} saved tensors that were written since: {', '.join(names)}"))
+        who = f"{len(others)} more node{'s' * (len(others) != 1)}"
+        found.append(Evidence(f"{who} saved tensors that were written since: {', '.join(names)}"))
     return tuple(found)
 
 
