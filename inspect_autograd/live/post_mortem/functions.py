@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import linecache
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
