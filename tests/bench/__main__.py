@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from . import capture, pictures, record, startup, trace
+from . import capture, pictures, record, startup, trace, watch
 
 SUITES = {
     "capture": capture.main,
@@ -16,6 +16,7 @@ SUITES = {
     "record": record.main,
     "pictures": pictures.main,
     "startup": startup.main,
+    "watch": watch.main,
 }
 
 
