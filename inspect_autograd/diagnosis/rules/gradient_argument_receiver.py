@@ -1,8 +1,9 @@
-"""backward() was called on something that is no tensor: a tuple, None, a plain number."""
+"""backward() was called on something that is no tensor but may hold some: a tuple, a dict, None.
+
+Plain numbers and arrays, which were taken out of a tensor, belong to `leaves-autograd`.
+"""
 
 from __future__ import annotations
-
-import re
 
 from ..failing_call import call_of, find_failing_call
 from ..records import Diagnosis, Evidence, Hint
@@ -16,9 +17,6 @@ _MEANINGS = {
     "list": "several tensors in a list",
     "dict": "several values in a dict",
     "NoneType": "None: a function that forgot its return, or an in-place call that returns nothing",
-    "float": "a plain number: item() or float() has taken it out of its tensor",
-    "int": "a plain number",
-    "ndarray": "a NumPy array: numpy() has taken the values out of their tensor",
 }
 
 
@@ -28,13 +26,11 @@ def diagnose_receiver(scene: Scene) -> Diagnosis | None:
     Args:
         scene: One whose failure is an AttributeError.
     """
-    found = says(scene, r"^'(?:numpy\.)?(\w+)' object has no attribute 'backward'")
+    found = says(scene, r"^'(\w+)' object has no attribute 'backward'")
     if found is None:
         return None
     kind = found[1]
     meaning = _MEANINGS.get(kind)
-    if meaning is None and re.match(r"float\d+|int\d+", kind):
-        meaning = "a NumPy number: item() or numpy() has taken it out of its tensor"
     if meaning is None and kind.endswith("Output"):
         meaning = "the result of a model, which has the loss as an attribute"
     if meaning is None:
@@ -82,11 +78,4 @@ def _hints(kind: str, name: str) -> tuple[Hint, ...]:
         )
     if kind == "NoneType":
         return (Hint(f"Look at what gave {name}: does it return the loss?", "return loss"),)
-    if kind.endswith("Output"):
-        return (Hint("Start from the loss in it", f"{name}.loss.backward()"),)
-    return (
-        Hint(
-            "Keep the tensor for backward(), and take the number out only for printing",
-            "loss.backward()\nprint(loss.item())",
-        ),
-    )
+    return (Hint("Start from the loss in it", f"{name}.loss.backward()"),)

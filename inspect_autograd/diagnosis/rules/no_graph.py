@@ -39,6 +39,8 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
             hints=(_ASK,),
             certainty="possible",
         )
+    if output.is_inference:
+        return None  # The rule about inference tensors says more.
     name = named(output, call.output_text(index))
     cause = find_cause(scene, output, call)
     return Diagnosis(
