@@ -31,8 +31,8 @@ class Attributor(Protocol):
         """
 
     @property
-    def recording(self) -> Recording | None:
-        """What it has seen so far; None once nobody holds it any more."""
+    def recording(self) -> Recording:
+        """What it has seen so far."""
 
 
 class _Here(threading.local):

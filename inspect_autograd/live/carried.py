@@ -6,9 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from typing import TYPE_CHECKING
+
 from ..events.recording import Recording
 from ..events.trace import Trace
-from .attributors import Attributor
+
+if TYPE_CHECKING:
+    from .attributors import Attributor  # Which imports torch; what is here does without.
 
 __all__ = [
     "carried_attributor",

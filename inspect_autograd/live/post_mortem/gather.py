@@ -19,7 +19,7 @@ from ..capture import LiveCapture, capture_live
 from ..carried import carried_attributor, carried_recording, carried_trace
 from ..holders.safe_access import is_kind_of
 from ..parameters import TensorNames, collect_names
-from ..private_torch import LiveNode, unobserved
+from ..private_torch import unobserved
 from .calls import LiveCall, find_call
 from .checkpoints import find_checkpoint
 from .failure import chain_of, describe_failure, text_of
@@ -33,6 +33,7 @@ from .frames import (
 from .functions import describe_functions
 from .hooks import find_hooks
 from .involved import Involved, find_involved
+from .line_finder import LineFinder
 from .modified import find_modified
 from .numbers import work_out_numbers
 from .replicas import find_replica
@@ -85,7 +86,8 @@ class _Gatherer:
         )
         self._recording = self._find_recording()
         self._names = names
-        self._describer = TensorDescriber(names, self._line_of)
+        self._lines = LineFinder(self._recording)
+        self._describer = TensorDescriber(names, self._lines.find)
         self._graph: Graph | None = None
         self._live: LiveCapture | None = None
 
@@ -192,6 +194,7 @@ class _Gatherer:
         )
         self._graph = live.graph
         self._describer.ids, self._describer.storages = live.ids, live.storages
+        self._lines.live = live
 
     def _modified(self) -> Any:
         if self._live is None or self._graph is None:
@@ -222,15 +225,6 @@ class _Gatherer:
                 return recording
         open_one = innermost_attributor()
         return None if open_one is None else open_one.recording
-
-    def _line_of(self, node: LiveNode) -> Any:
-        if self._live is not None and self._graph is not None and node in self._live.ids:
-            creation = self._graph.node_table.creations.get(self._live.ids[node])
-        elif self._recording is not None:
-            creation = self._recording.creation_of(node)
-        else:
-            creation = None
-        return None if creation is None else creation.source
 
     # -- the call ------------------------------------------------------------------------------
 

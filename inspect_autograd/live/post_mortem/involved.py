@@ -73,7 +73,7 @@ def _prefixes(path: str) -> list[str]:
 
 
 def _is_live_node(value: Any) -> bool:
-    return type(value).__module__ != "builtins" and _is_torch_type(value) and is_node(value)
+    return _is_torch_type(value) and is_node(value)
 
 
 def _is_torch_type(value: Any) -> bool:

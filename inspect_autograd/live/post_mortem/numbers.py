@@ -7,7 +7,7 @@ of its elements:
 - `leaf_elements`: pairs `(name, elements)` of these leaves, the largest first, at most 20; the
   name is empty where none is known.
 - `values`: the first elements of the output, at most 8; `sum` and `mean`: of all of it.
-- `leaf`: name of the leaf whose gradients `weightings` shows: the first one that has a name.
+- `leaf`: name of the leaf whose gradients `weightings` shows: the largest one that has a name.
 - `weightings`: a tuple of dicts, one for each of three ways to weigh the m numbers: `weights`
   (`1 each`, `1/m each` with the number put in, `1 for the first, 0 for the rest`), `code` (what the
   user would write, with the name of the output), `grad` (the first elements of the gradient that
@@ -140,7 +140,7 @@ def _work_out(
     deadline = time.perf_counter() + MAX_SECONDS
     order = order_for_pass(ids)
     root = output.grad_fn, output.output_nr
-    leaf_name, leaf = next((pair for pair in leaves if pair[0]), leaves[0])
+    leaf_name, leaf = max(leaves, key=lambda pair: (bool(pair[0]), pair[1].variable.numel()))
     m = output.numel()
     values = output.detach()
     ones = torch.ones_like(values)

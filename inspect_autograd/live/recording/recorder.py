@@ -168,10 +168,7 @@ class Recorder:
             self.effects.begin_ns = self._begin_ns
         self._steps = StepBook(self._limit, self._plan)
         self.names()
-        recording = Recording(
-            source=self._assemble, creation_source=self._creation_of, end_step=self.end_step
-        )
-        self._recording = weakref.ref(recording)
+        recording = self.recording
         self.is_inside, self.is_open = True, self._steps.is_recorded
         try:
             watch_forks(self)
@@ -198,9 +195,7 @@ class Recorder:
             self._close()
             self._finish_step("the end of the block" if error is None else type(error).__name__)
             self.steps.close(has_effects=self._has_effects(self.steps.current.index))
-            recording = self.recording
-            if recording is None and error is not None:  # Nobody else holds it any more.
-                recording = Recording(creation_source=self._creation_of)
+            recording = self._held_recording() if error is None else self.recording
             if recording is not None:
                 recording.close(self._assemble())
                 if error is not None:
@@ -336,8 +331,17 @@ class Recorder:
     # -- what comes out ------------------------------------------------------------------------
 
     @property
-    def recording(self) -> Recording | None:
-        """What the block gave, as long as somebody holds it."""
+    def recording(self) -> Recording:
+        """What the block gave; made anew where nobody holds it any more."""
+        recording = self._held_recording()
+        if recording is None:
+            recording = Recording(
+                source=self._assemble, creation_source=self._creation_of, end_step=self.end_step
+            )
+            self._recording = weakref.ref(recording)
+        return recording
+
+    def _held_recording(self) -> Recording | None:
         return None if self._recording is None else self._recording()
 
     def _assemble(self) -> RecordingData:
