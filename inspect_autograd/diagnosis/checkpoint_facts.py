@@ -95,11 +95,11 @@ def _suspicions(
         targets = [node.target]
     for target in targets:
         if _outlives(target, local):
-            yield f"changes {ast.unparse(target)}, which outlives the call", "state"
+            yield f"it changes {ast.unparse(target)}, which outlives the call", "state"
     if isinstance(node, ast.Call):
         yield from _call(node, local, facts)
     elif isinstance(node, ast.Attribute) and node.attr == "training":
-        yield f"depends on {ast.unparse(node)}", "mode"
+        yield f"it depends on {ast.unparse(node)}", "mode"
 
 
 def _call(node: ast.Call, local: set[str], facts: CheckpointFacts) -> Iterator[tuple[str, str]]:

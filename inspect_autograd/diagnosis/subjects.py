@@ -8,7 +8,15 @@ import re
 from .scene import FrameFacts, Scene, TensorFacts
 from .statements import read_function
 
-__all__ = ["code_of", "described", "find_subject", "sentence", "tensor_named", "written"]
+__all__ = [
+    "code_of",
+    "described",
+    "find_subject",
+    "sentence",
+    "tensor_named",
+    "tensor_of",
+    "written",
+]
 
 
 def code_of(frame: FrameFacts | None) -> str:
@@ -27,6 +35,18 @@ def tensor_named(scene: Scene, name: str) -> TensorFacts | None:
             return facts
     frame = scene.user_frame
     return None if frame is None else frame.tensors.get(name)
+
+
+def tensor_of(scene: Scene, text: str) -> TensorFacts | None:
+    """The tensor that a part of the failing line stands for.
+
+    One without a name belongs to what is no name, if it is the only one of that kind.
+    """
+    facts = tensor_named(scene, text)
+    if facts is None and not text.isidentifier():
+        unnamed = [other for other in scene.involved if not other.names]
+        return unnamed[0] if len(unnamed) == 1 else None
+    return facts
 
 
 def find_subject(scene: Scene) -> TensorFacts | None:

@@ -60,8 +60,7 @@ def _mismatch(scene: Scene, how: str) -> Diagnosis:
     what = f"{name} ran again during backward and" if name else "The second run of a checkpoint"
     summary = f"{what} {how}."
     if suspects and suspects[0].kind != "mode":
-        summary = f"{summary[:-1]}: it {suspects[0].text}."
-        summary = summary.replace(": it next(", ": next(")
+        summary = f"{summary[:-1]}: {suspects[0].text}."
     evidence = [Evidence(f"{s.source.function}: {s.text}", s.source) for s in suspects[:5]]
     if facts is not None:
         evidence += [Evidence(f"{b.name} was checkpointed", b.source) for b in facts.functions[:3]]

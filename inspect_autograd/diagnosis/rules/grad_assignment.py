@@ -157,7 +157,7 @@ def _report(scene: Scene, summary: str, why: str, hints: tuple[Hint, ...]) -> Di
     evidence = () if frame is None else (Evidence(f"assigned by {code_of(frame)}", frame.source),)
     return Diagnosis(
         slug="grad-assignment",
-        summary=summary,
+        summary=summary[0].upper() + summary[1:] if summary.startswith("the ") else summary,
         explanation=why,
         evidence=evidence,
         hints=hints,

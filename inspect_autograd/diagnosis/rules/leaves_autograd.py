@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
+from ...graph.creation import SourceLine
 from ..failing_call import call_of
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
 from ..statements import read_function
-from ..subjects import code_of, described, find_subject, sentence, written
+from ..subjects import code_of, described, find_subject, sentence, tensor_of, written
 
 __all__ = ["LEAVES_AUTOGRAD"]
+
+_WAYS_OUT = re.compile(r"\.(item|tolist|numpy)\(\)")
+
+
+class _Origin(NamedTuple):
+    text: str
+    source: SourceLine
 
 
 def _diagnose(scene: Scene) -> Diagnosis | None:
@@ -32,8 +41,8 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 
 
 def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
-    subject = find_subject(scene)
-    text = written(scene, what.rstrip("()"), None)
+    text = written(scene, "numpy", None)
+    subject = tensor_of(scene, text) if text else find_subject(scene)
     name = subject.name if subject is not None and subject.names else text or "y"
     return _report(
         scene,
@@ -117,44 +126,44 @@ def _scalar(scene: Scene) -> Diagnosis:
 
 def _number(scene: Scene, kind: str) -> Diagnosis | None:
     """Backward of what is no tensor any more."""
-    code = code_of(scene.user_frame)
-    if ".backward" not in code:
+    expression = written(scene, "backward", None)
+    if not expression:
         return None
-    found = re.search(r"([^\s;=(][^;=]*?)\.backward\b", code)
-    expression = "loss" if found is None else found[1]
-    ways = (".item()", ".detach().numpy()", ".numpy()", ".tolist()")
-    way = next((way for way in ways if expression.endswith(way)), "")
+    origin = _origin(scene, expression) if expression.isidentifier() else None
+    text = expression if origin is None else origin.text
+    way = _WAYS_OUT.search(text)
     evidence: tuple[Evidence, ...] = ()
-    if not way and expression.isidentifier():
-        way, evidence = _how_it_became_one(scene, expression)
-        tensor = expression
-    else:
-        tensor = expression.removesuffix(way) if way else expression
-    how = f": {way.lstrip('.')} gave a plain number" if way else ""
+    code = call_of(expression, ".backward()")
+    if origin is not None:
+        evidence = (Evidence(f"{expression} was made by {origin.text}", origin.source),)
+        if way is not None:
+            code = f"{_WAYS_OUT.sub('', text)}\n{code}"
+    elif way is not None:
+        code = call_of(_WAYS_OUT.sub("", text), ".backward()")
+    how = "" if way is None else f": {way[1]}() gave a plain number"
+    print_it = f"print({call_of(_WAYS_OUT.sub('', expression), '.item()')})"
     return _report(
         scene,
         f"{expression} is a {kind} and no tensor, so it has no backward(){how}.",
         "A Python number does not remember how it was computed. Only a tensor carries the graph "
         "that backward() goes through.",
-        Hint("Call backward() on the tensor.", call_of(tensor, ".backward()")),
-        Hint("Take the number for printing afterwards.", f"print({call_of(tensor, '.item()')})"),
+        Hint("Keep the tensor, and call backward() on it.", code),
+        Hint("Take the number out only for printing.", print_it),
         evidence=evidence,
     )
 
 
-def _how_it_became_one(scene: Scene, name: str) -> tuple[str, tuple[Evidence, ...]]:
+def _origin(scene: Scene, name: str) -> _Origin | None:
     """The last assignment of a variable above the line that failed."""
     frame = scene.user_frame
     text = None if frame is None else read_function(frame)
     here = None if text is None or frame is None else text.at(frame)
     if text is None or here is None:
-        return "", ()
+        return None
     for statement in reversed(text.before(here)):
         if name in statement.assigned:
-            evidence = (Evidence(f"{name} was made by {statement.text}", text.source(statement)),)
-            way = re.search(r"\.(item|numpy|tolist)\(\)|\b(float|int)\(", statement.text)
-            return ("" if way is None else f".{way[1] or way[2]}()"), evidence
-    return "", ()
+            return _Origin(statement.text, text.source(statement))
+    return None
 
 
 def _copied(scene: Scene) -> str:

@@ -59,12 +59,11 @@ def _is_computed(facts: TensorFacts | None) -> bool:
 
 def _grad_read(scene: Scene, names: list[str]) -> Diagnosis:
     frame, code = scene.user_frame, code_of(scene.user_frame)
-    line = "" if frame is None else frame.code
     name = names[0] if names else ""
     facts = tensor_named(scene, name) if name else None
     shown = described(facts, name or "The tensor")
     shown = f"{name} ({facts.meta})" if facts is not None else shown
-    rebinding = re.search(rf"(?:^|[;:]\s*)({re.escape(name)}\s*=\s*[^;=][^;]*)", line)
+    rebinding = re.search(rf"(?:^|[;:]\s*)({re.escape(name)}\s*=\s*[^;=][^;]*)", code)
     hints = _rebinding_hints(name, rebinding[1]) if name and rebinding else _grad_hints(name)
     made = "" if facts is None or facts.grad_fn is None else f" (made by {facts.grad_fn})"
     if name and rebinding:

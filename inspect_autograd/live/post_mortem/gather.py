@@ -41,6 +41,7 @@ from .running import find_running, running_node
 from .tensors import TensorDescriber
 from .transforms import find_transforms
 from .variables import module_tensors, named_tensors, read_variables
+from .warned import find_warnings
 
 __all__ = ["gather"]
 
@@ -136,6 +137,7 @@ class _Gatherer:
             ),
             transforms=attempt("transforms", lambda: find_transforms(frames), ()),
             hooks=attempt("hooks", lambda: find_hooks(frames, message, ids, describer, call), ()),
+            warnings=attempt("warnings", lambda: find_warnings(frames), ()),
             recording=self._recording,
             trace=trace,
             torch_version=torch.__version__,
