@@ -42,12 +42,16 @@ __all__ = [
     "edit_gradients",
     "edits",
     "explain",
+    "explaining",
     "graph_holders",
+    "install",
     "load",
     "make_dot",
     "record",
     "saved_memory",
     "trace",
+    "uninstall",
+    "watch",
     "why_no_grad",
 ]
 
@@ -77,12 +81,16 @@ _MODULE_OF_NAME = {
     "edit_gradients": ".live.edit_gradients",
     "edits": ".live.edits",
     "explain": ".live.post_mortem.explain",
+    "explaining": ".live.post_mortem.explaining",
     "graph_holders": ".live.holders.graph_holders",
+    "install": ".live.post_mortem.install",
     "load": ".events.file",
     "make_dot": ".torchviz_style",
     "record": ".live.recording.recorder",
     "saved_memory": ".live.saved_memory",
     "trace": ".live.tracing.tracer",
+    "uninstall": ".live.post_mortem.install",
+    "watch": ".live.diagnosing.watch",
     "why_no_grad": ".live.diagnosing.why_no_grad",
 }
 
@@ -106,10 +114,13 @@ if TYPE_CHECKING:
     from .live import edits
     from .live.capture import capture
     from .live.diagnosing.diagnose import diagnose
+    from .live.diagnosing.watch import watch
     from .live.diagnosing.why_no_grad import why_no_grad
     from .live.edit_gradients import edit_gradients
     from .live.holders.graph_holders import graph_holders
     from .live.post_mortem.explain import explain
+    from .live.post_mortem.explaining import explaining
+    from .live.post_mortem.install import install, uninstall
     from .live.recording.recorder import record
     from .live.saved_memory import saved_memory
     from .live.tracing.tracer import trace

@@ -260,7 +260,8 @@ class Scene:
             `torch.utils.checkpoint` in the traceback, outermost first: `torch.func.grad`,
             `torch.autograd.functional.jacobian`.
         hooks: Hooks of the user, where the traceback leads into one or the message names one.
-        warnings: Warnings that PyTorch gave, where they are known: category and text.
+        warnings: Warnings that PyTorch gave for lines of the user's modules, at any time before:
+            category and text. Python remembers them only where each is shown once.
         is_grad_enabled: Whether gradients were enabled when the facts were gathered.
         is_inference_mode: Whether inference mode was on.
         recording: What a recording saw that the exception passed through.

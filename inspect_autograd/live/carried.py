@@ -110,10 +110,15 @@ def _find(error: BaseException) -> Iterator[_Carried]:
 
 
 def led_to(error: BaseException) -> list[BaseException]:
-    """The exceptions that led to one, innermost last: `raise ... from`, or while handling it."""
+    """The exceptions that led to one, innermost last: `raise ... from`, or while handling it.
+
+    What `raise ... from None` hides stays hidden.
+    """
     found = [error]
     for one in found:  # The list grows while it is read.
-        cause = one.__cause__ or one.__context__
+        cause = one.__cause__
+        if cause is None and not one.__suppress_context__:
+            cause = one.__context__
         if cause is not None and all(cause is not other for other in found):
             found.append(cause)
     return found[1:]

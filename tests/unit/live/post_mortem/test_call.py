@@ -1,5 +1,7 @@
 """The call of backward or grad, whichever way it was made."""
 
+import subprocess
+import sys
 import threading
 
 import torch
@@ -79,6 +81,40 @@ def test_what_was_raised_from_it_is_explained_by_it() -> None:
     assert [failure.type for failure in report.scene.led_to] == ["ValueError"]
     assert report.failure is not None
     assert report.failure.type == "RuntimeError"
+
+
+def test_what_was_hidden_stays_hidden() -> None:
+    def program() -> None:
+        y = torch.ones(3, requires_grad=True) * 2
+        try:
+            y.backward()
+        except RuntimeError:
+            raise KeyError("x") from None
+
+    report = ia.explain(error_of(program))
+    assert report.diagnoses == ()
+    assert report.scene is not None
+    assert report.scene.chain == ()
+
+
+WARNED = """
+import sys; sys.path[:] = {path!r}
+import warnings, torch, inspect_autograd as ia
+warnings.warn("nothing to do with it")
+w = torch.ones(3, requires_grad=True) * 2
+try:
+    0.1 * w.grad
+except TypeError as error:
+    for category, text in ia.explain(error).scene.warnings:
+        print(category, text[:40])
+"""
+
+
+def test_warnings_that_python_remembers() -> None:
+    # In a process of its own: pytest has every warning shown, and then Python notes none.
+    command = [sys.executable, "-c", WARNED.format(path=sys.path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["UserWarning The .grad attribute of a Tensor that is "]
 
 
 def test_a_group_of_exceptions() -> None:
