@@ -87,7 +87,7 @@ def _compiled(scene: Scene) -> Diagnosis:
 
 def _once(scene: Scene) -> Diagnosis:
     function = next((f for f in scene.functions if f.backward is not None), None)
-    name = "A custom Function" if function is None else function.name
+    name = _applied(scene) if function is None else function.name
     source = None if function is None else function.backward
     return Diagnosis(
         SLUG,
@@ -107,6 +107,15 @@ def _once(scene: Scene) -> Diagnosis:
         "certain",
         source,
     )
+
+
+def _applied(scene: Scene) -> str:
+    """The custom Function that the text calls; the graph of its gradient does not know it."""
+    for frame in calling_frames(scene):
+        found = re.findall(r"(\w+)\.apply\(", frame.body)
+        if found and len(set(found)) == 1:
+            return str(found[0])
+    return "A custom Function"
 
 
 def _creation(scene: Scene) -> SourceLine | None:
