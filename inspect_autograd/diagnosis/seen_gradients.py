@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -88,21 +87,19 @@ def _find_prefix(
 
     A recording of several models, or of none in particular, puts a name before each.
     """
-    wanted = {plain_name(name) for name in names}
-    wanted_paths = {plain_name(path) for path in modules}
-    known = {plain_name(name) for name in recorded}
-    known_paths = {plain_name(path) for path in paths}
-    roots = {name.partition(".")[0] for name in known | known_paths}
-    scores = Counter({"": len(wanted & known) + len(wanted_paths & known_paths)})
-    for root in roots - {""}:
-        scores[root] = sum(f"{root}.{plain_name(name)}" in known for name in wanted) + sum(
-            (f"{root}.{path}" if path else root) in known_paths for path in wanted_paths
-        )
+    wanted = {("tensor", plain_name(name)) for name in names}
+    wanted |= {("module", plain_name(path)) for path in modules}
+    known = [("tensor", name) for name in recorded] + [("module", path) for path in paths]
+    roots = {f"{plain_name(name).partition('.')[0]}." for _, name in known} | {""}
+    scores = {
+        root: len(wanted & {(kind, _own_name(name, root)) for kind, name in known})
+        for root in roots - {"."}
+    }
     best = max(scores.values())
     found = [root for root, score in scores.items() if score == best]
     if "" in found:
         return ""
-    return f"{found[0]}." if len(found) == 1 else None
+    return found[0] if len(found) == 1 else None
 
 
 def _add(found: dict[str, list[object]] | dict[str, list[Cut]] | dict[str, list[ModuleSpan]],

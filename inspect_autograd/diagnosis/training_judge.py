@@ -27,6 +27,7 @@ EXPLODING = 1e4
 """Times the median of the steps before. The norms of a healthy training vary by a factor of ten,
 and single bad batches by a hundred."""
 VANISHING = 1e-4
+"""Times the step before, and the median."""
 CONFIRMED = 3
 """Steps in a row for which gradients have to stay vanished, or a parameter without any: one batch
 may have nothing to learn from."""
@@ -40,7 +41,7 @@ KEPT = 8
 """Earlier steps whose loss is alive; one or two are, as long as a variable holds the last loss."""
 SAMPLES = 6
 GROWN = 2.0
-STEADY = 4.0
+STEADY = 2.0
 """How much the nodes added for each step may vary in a graph that is said to grow: sequences of
 varying length give graphs of varying size, which grow by chance, but not steadily."""
 SKIPPED_IN_A_ROW = 5
@@ -124,15 +125,22 @@ class TrainingJudge:
         history.zero = {
             name: history.zero.get(name, 0) + 1 for name, norm in numbers.norms.items() if norm == 0
         }
-        dead = [name for name, count in history.zero.items() if count >= ZERO_FOR]
+        # A constant may cancel out of a loss: the last bias of a critic, one before a norm.
+        alive = {_module_of(name) for name, norm in numbers.norms.items() if norm != 0}
+        dead = [
+            name
+            for name, count in history.zero.items()
+            if count >= ZERO_FOR and _module_of(name) not in alive
+        ]
         if not dead or len(dead) == len(numbers.norms):
             return []
         return self._say("zero", lambda: zero_gradients(numbers.step, dead, ZERO_FOR))
 
     def _judge_total(self, history: _History, step: int, total: float) -> list[Diagnosis]:
         usual = median(history.totals) if len(history.totals) >= ENOUGH else None
-        if usual and total < VANISHING * usual:
-            # Not remembered, so that the next steps are compared with what was before.
+        if usual and total < VANISHING * min(usual, history.totals[-1]):
+            # Not remembered, so that the next steps are compared with what was before. A training
+            # that converges comes down by and by, from each step to the next.
             history.vanished += 1
             if history.vanished < CONFIRMED:
                 return []
@@ -192,3 +200,7 @@ class TrainingJudge:
             return []
         self._said.add(kind)
         return [make()]
+
+
+def _module_of(name: str) -> str:
+    return name.rpartition(".")[0]

@@ -15,6 +15,7 @@ from ...diagnosis.records import Diagnosis, Evidence, Failure
 from ...diagnosis.scene import CallFacts, Scene
 from ...graph.graph import Graph
 from ..capture import LiveCapture
+from ..holders.frames import read_locals
 from ..post_mortem.functions import describe_functions
 from ..post_mortem.modified import find_modified
 from ..post_mortem.tensors import TensorDescriber
@@ -23,7 +24,7 @@ from .collect import Program
 
 __all__ = ["predict"]
 
-_OURS = str(Path(__file__).parents[2])
+_NOT_THE_USERS = (str(Path(__file__).parents[2]), str(Path(torch.__file__).parent))
 _NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
 _NO_GRAPH = "element {} of tensors does not require grad and does not have a grad_fn"
 _FREED = (
@@ -130,11 +131,10 @@ def _scene(program: Program) -> Scene:
 def _variables_of_caller() -> Iterable[tuple[str, torch.Tensor]]:
     """The tensors among the variables of the function that called us."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.f_back
-    return [
-        (name, value) for name, value in frame.f_locals.items() if isinstance(value, torch.Tensor)
-    ]
+    # Not `f_locals`, of which the frame may keep a copy, and with it all that is in it.
+    return [(name, value) for name, value in read_locals(frame) if isinstance(value, torch.Tensor)]
 
 
 def _explain(scene: Scene, slug: str) -> Diagnosis:

@@ -171,7 +171,7 @@ class TrainingWatch:
             self._look_at_scale()
         if self._graphs is not None:
             place = "an unknown place" if call.place is None else call.place.short
-            step = self.steps if self._has_stepped else self._passes
+            step = self.steps + 1 if self._has_stepped else self._passes
             self._say(step, self._graphs.look(outputs, place, step, self._judge))
 
     def _look_at_scale(self) -> None:
