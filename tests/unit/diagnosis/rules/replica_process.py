@@ -40,7 +40,8 @@ class Blocks(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = cp.checkpoint(self.block, x, use_reentrant=True)
-        return cp.checkpoint(self.block, self.between(x), use_reentrant=True)
+        y: torch.Tensor = cp.checkpoint(self.block, self.between(x), use_reentrant=True)
+        return y
 
 
 def with_variables() -> None:
@@ -65,11 +66,11 @@ def static() -> None:
 
 
 def named_by_torch() -> None:
-    dist.set_debug_level(dist.DebugLevel.DETAIL)
+    dist.set_debug_level(dist.DebugLevel.DETAIL)  # type: ignore[attr-defined]
     try:
         without_variables()
     finally:
-        dist.set_debug_level(dist.DebugLevel.OFF)
+        dist.set_debug_level(dist.DebugLevel.OFF)  # type: ignore[attr-defined]
 
 
 class Trainer:

@@ -206,8 +206,8 @@ def test_wrong_use(program: str, start: str, tmp_path: Path) -> None:
     "program",
     [
         (
-            "raise RuntimeError('A different number of tensors was saved during the original forward '"
-            " 'and recomputation.')"
+            "raise RuntimeError('A different number of tensors was saved during the original '"
+            " 'forward and recomputation.')"
         ),
         "raise ValueError('no checkpoint found: the use_reentrant parameter')",
         START + "def f(x):\n    return x @ torch.ones(9)\ncp.checkpoint(f, x, use_reentrant=False)",
