@@ -51,13 +51,13 @@ def explain_scene(scene: Scene, rules: Iterable[Rule] = RULES) -> Report:
 def _choose(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
     """The most certain first; among equals the rule that was asked first.
 
-    One exception has one cause. So what is less than certain goes where something is certain,
-    which means that no other cause is left; and of two that blame the same line, or come from the
-    same rule, the first stays.
+    One exception has one cause. What is certain leaves no other, so it stands alone: a second
+    certain rule can only tell the same in other words. And of two that blame the same line, or
+    come from the same rule, the first stays.
     """
     ordered = sorted(found, key=lambda diagnosis: _ORDER[diagnosis.certainty])
     if ordered and ordered[0].certainty == "certain":
-        ordered = [diagnosis for diagnosis in ordered if diagnosis.certainty == "certain"]
+        return (ordered[0],)
     kept: list[Diagnosis] = []
     for diagnosis in ordered:
         if not any(_is_same_cause(diagnosis, other) for other in kept):

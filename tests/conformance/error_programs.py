@@ -122,9 +122,9 @@ PROGRAMS = {
             w = torch.randn(3, 3, requires_grad=True)
             h = torch.zeros(3)
             for i in range(2):
-                h = torch.tanh(w @ h + 1)
+                h = torch.tanh(w @ h + 1)  # guilty
                 loss = h.sum()
-                loss.backward()  # guilty
+                loss.backward()
         """,
         "fn_wrong_num": """
             class Product(torch.autograd.Function):

@@ -23,10 +23,11 @@ import time
 import traceback
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -39,6 +40,7 @@ TIMEOUT = 60
 """Seconds for one program; some import the compiler."""
 
 Namespace = dict[str, Any]
+Way = Literal["explain", "diagnose", "nothing"]
 
 
 class Runner:
@@ -55,21 +57,21 @@ class Runner:
         )
 
     def run(
-        self, path: Path, source: str, *, explain: bool = True, record: bool = False
+        self, path: Path, source: str, *, way: Way = "explain", record: bool = False
     ) -> dict[str, Any]:
         """What became of a program; see `observe`.
 
         Args:
             path: The file that the program is written to.
             source: The program; it may take torch for imported.
-            explain: Whether what it ends with is explained.
+            way: What is asked about it.
             record: Whether `record` watches it.
         """
         path.write_text(source, encoding="utf-8")
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        print(json.dumps([str(path), explain, record]), file=stdin, flush=True)
+        print(json.dumps([str(path), way, record]), file=stdin, flush=True)
         result: dict[str, Any] = json.loads(stdout.readline())
         assert "crashed" not in result, result["crashed"]
         return result
@@ -79,16 +81,16 @@ class Runner:
         self._process.communicate()
 
 
-def observe(file: str, explain: bool, record: bool) -> dict[str, Any]:
-    """Run a program, explain what it ends with, and go on with its tensors.
+def observe(file: str, way: Way, record: bool) -> dict[str, Any]:
+    """Run a program, ask what is wrong, and go on with its tensors.
 
     Returns:
         exception, message: What it raised, or None.
         warnings: The texts of what it warned of.
-        reports: Of the error, else of every warning: slugs, line of the first diagnosis, text.
-        seconds: The longest time that an explanation took.
-        raised: The traceback, if explaining raised.
-        changed: What the explanation changed in the program.
+        reports: Each with its slugs, the line of the first diagnosis, and its text.
+        seconds: The longest time that a report took.
+        raised: The traceback, if asking raised.
+        changed: What asking changed in the program.
         after: What the tensors of the program still do.
         kept: Which of them live on without the program, though the reports are still there.
     """
@@ -106,9 +108,9 @@ def observe(file: str, explain: bool, record: bool) -> dict[str, Any]:
         "changed": [],
     }
     kept: list[Report] = []
-    if explain:
+    if way != "nothing":
         before = State(namespace, error)
-        kept += explain_all(warned if error is None else [error], result)
+        kept += ask_all(questions(way, namespace, warned if error is None else [error]), result)
         result["changed"] = before.differences(State(namespace, error))
     result["after"] = go_on(namespace)
     references = {name: weakref.ref(tensor) for name, tensor in tensors_of(namespace)}
@@ -138,12 +140,23 @@ def run_program(
     return error, [w.message for w in caught if isinstance(w.message, Warning)]
 
 
-def explain_all(errors: list[BaseException], result: dict[str, Any]) -> Iterator[Report]:
-    """Explain these, and note in the result what came of it."""
-    for error in errors:
+def questions(
+    way: Way, namespace: Namespace, errors: list[BaseException]
+) -> Iterator[Callable[[], Report]]:
+    """What is asked: of the error, else of every warning, or of the leaves of the program."""
+    if way == "explain":
+        yield from (partial(ia.explain, error) for error in errors)
+    else:
+        leaves = {name: tensor for name, tensor in tensors_of(namespace) if tensor.is_leaf}
+        yield partial(ia.diagnose, params=leaves)
+
+
+def ask_all(asked: Iterable[Callable[[], Report]], result: dict[str, Any]) -> Iterator[Report]:
+    """Ask, and note in the result what came of it."""
+    for ask in asked:
         start = time.perf_counter()
         try:
-            report = ia.explain(error)
+            report = ask()
         except BaseException:
             result["raised"] = traceback.format_exc()
             return
@@ -258,11 +271,11 @@ def serve() -> None:
         print(text or json.dumps({"crashed": f"wait status {status}"}), file=answers, flush=True)
 
 
-def answer(writer: int, file: str, explain: bool, record: bool) -> None:
+def answer(writer: int, file: str, way: Way, record: bool) -> None:
     """Write what became of a program, and end this process without any clean-up."""
     signal.alarm(TIMEOUT)
     try:
-        result = observe(file, explain, record)
+        result = observe(file, way, record)
     except BaseException:
         result = {"crashed": traceback.format_exc()}
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
@@ -281,6 +294,7 @@ def warm_up() -> None:
         assert error is not None
         with contextlib.suppress(Exception):  # Every case will say so.
             str(ia.explain(error))
+            ia.diagnose(torch.ones(3, requires_grad=True).sum())
 
 
 def show(keys: list[str]) -> Iterator[str]:
@@ -290,7 +304,7 @@ def show(keys: list[str]) -> Iterator[str]:
         for key in keys:
             path = Path(folder) / f"{key}.py"
             path.write_text(cases[key]["source"], encoding="utf-8")
-            result = observe(str(path), explain=True, record=False)
+            result = observe(str(path), "explain", record=False)
             yield f"== {key}: {result['exception']}, expected {cases[key]['slug']}"
             for report in result.pop("reports"):
                 yield f"{report['text']}\n"

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from .error_programs import PROGRAMS, guilty_line
-from .error_runner import CATALOGUE, Runner
+from .error_runner import CATALOGUE, Runner, Way
 
 DATA = json.loads(CATALOGUE.read_text(encoding="utf-8"))
 CASES: dict[str, dict[str, Any]] = {case["key"]: case for case in DATA["cases"]}
@@ -28,7 +28,7 @@ MAX_SECONDS = 0.5
 FROM_WARNING = {"nonleaf_to_device", "checkpoint_warn", "scalar_conv", "create_graph_leak"}
 """Nothing is raised; the warning is what is explained."""
 SILENT = {"nan_where", "norm_zero"}
-"""Nothing is raised and no warning is given, so there is nothing that `explain` could be given."""
+"""PyTorch says nothing at all, so `diagnose` is asked about the leaves of the program."""
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def run(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What became of a case; both tests of a case look at the same run."""
 
     @cache
-    def run(key: str, *, explain: bool) -> dict[str, Any]:
+    def run(key: str, way: Way) -> dict[str, Any]:
         path = tmp_path_factory.mktemp("program") / f"{key}.py"
-        return runner.run(path, CASES[key]["source"], explain=explain)
+        return runner.run(path, CASES[key]["source"], way=way)
 
     return run
 
@@ -60,9 +60,13 @@ def test_every_case_has_a_way_in() -> None:
     assert with_slug == FROM_WARNING | SILENT
 
 
-@each(CASES.keys() - SILENT)
+def way_in(key: str) -> Way:
+    return "diagnose" if key in SILENT else "explain"
+
+
+@each(CASES)
 def test_a_failure_is_explained(key: str, run: Any) -> None:
-    case, result = CASES[key], run(key, explain=True)
+    case, result = CASES[key], run(key, way_in(key))
     assert result["exception"] == case["exception"]
     if torch.__version__.split("+")[0] == DATA["torch"].split("+")[0]:
         assert result["message"] == case["message"]
@@ -75,7 +79,7 @@ def test_a_failure_is_explained(key: str, run: Any) -> None:
 
 @each(CASES)
 def test_an_explanation_changes_nothing_that_follows(key: str, run: Any) -> None:
-    with_us, without_us = run(key, explain=True), run(key, explain=False)
+    with_us, without_us = run(key, way_in(key)), run(key, "nothing")
     for what in ("exception", "message", "warnings", "after", "kept"):
         assert with_us[what] == without_us[what], what
 
