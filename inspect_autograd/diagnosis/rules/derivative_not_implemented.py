@@ -7,12 +7,10 @@ import re
 
 from ...graph.creation import SourceLine
 from ...graph.records import Node
+from ..operator_places import find_operator_call, find_operator_node
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
-from ..second_pass import calling_frames
-from ..statements import read_function
-from ..writes_in_text import called_name
 from .no_double_backward import NO_DOUBLE_BACKWARD
 
 __all__ = ["DERIVATIVE_NOT_IMPLEMENTED"]
@@ -29,8 +27,8 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     if message is None or NO_DOUBLE_BACKWARD.diagnose(scene) is not None:
         return None
     operator, argument = message["op"], message["input"]
-    node = _find_node(scene, operator)
-    place = _find_statement(scene, operator)
+    node = find_operator_node(scene, operator)
+    place = find_operator_call(scene, operator)
     by = f" with respect to its argument `{argument}`" if argument else ""
     evidence = []
     if node is not None:
@@ -75,20 +73,6 @@ def _line(node: Node | None, place: tuple[SourceLine, ast.Call] | None) -> Sourc
     return None if place is None else place[0]
 
 
-def _find_statement(scene: Scene, operator: str) -> tuple[SourceLine, ast.Call] | None:
-    """The statement above the failing one that calls the operator, as the text shows it."""
-    for frame in calling_frames(scene):
-        function = read_function(frame)
-        failing = None if function is None else function.at(frame)
-        if function is None or failing is None:
-            continue
-        for statement in (failing, *reversed(function.before(failing))):
-            for call in statement.calls:
-                if called_name(call) == operator:
-                    return function.source(statement), call
-    return None
-
-
 def _detached(call: ast.Call | None, argument: str) -> str:
     """The call with one argument detached, as code."""
     if call is None or not call.args:
@@ -101,23 +85,6 @@ def _detached(call: ast.Call | None, argument: str) -> str:
     rest = [detached if i == index else ast.unparse(a) for i, a in enumerate(call.args)]
     rest += [f"{k.arg}={ast.unparse(k.value)}" for k in call.keywords]
     return f"{ast.unparse(call.func)}({', '.join(rest)})"
-
-
-def _find_node(scene: Scene, operator: str) -> Node | None:
-    """The node of the operator: ZetaBackward0 or SpecialZetaBackward0 for `zeta`."""
-    if scene.graph is None:
-        return None
-    if scene.running is not None and scene.running.node is not None:
-        return scene.graph.nodes[scene.running.node]
-    wanted = operator.replace("_", "").lower()
-    found = [
-        node
-        for node in scene.graph.nodes
-        if node.name.lower().split("backward")[0].endswith(wanted)
-        or node.name.lower().startswith(wanted)
-        or node.name == "NotImplemented"
-    ]
-    return max(found, key=lambda node: node.sequence_nr or 0, default=None)
 
 
 DERIVATIVE_NOT_IMPLEMENTED = Rule(SLUG, "No derivative", _diagnose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...graph.creation import SourceLine
+from ..operator_places import find_operator_call, find_operator_node
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
@@ -50,10 +51,12 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     name = operator[1].strip("_")
     forward = name.split("_backward")[0]
     attention = "attention" in name
-    return _tell(scene, f"{operator[1]} (the backward of {forward})", [_ATTENTION] * attention)
+    return _tell(
+        scene, f"{operator[1]} (the backward of {forward})", [_ATTENTION] * attention, forward
+    )
 
 
-def _tell(scene: Scene, what: str, hints: list[Hint]) -> Diagnosis:
+def _tell(scene: Scene, what: str, hints: list[Hint], forward: str = "") -> Diagnosis:
     return Diagnosis(
         SLUG,
         f"The gradient was differentiated a second time, but PyTorch has no derivative of {what}.",
@@ -61,7 +64,7 @@ def _tell(scene: Scene, what: str, hints: list[Hint]) -> Diagnosis:
         _evidence(scene),
         (*hints, _first_order(scene), _FINITE),
         "certain",
-        _creation(scene),
+        _line_of(scene, forward),
     )
 
 
@@ -107,6 +110,16 @@ def _once(scene: Scene) -> Diagnosis:
         "certain",
         source,
     )
+
+
+def _line_of(scene: Scene, forward: str) -> SourceLine | None:
+    """The line that called the operator, from a recording or from the text."""
+    node = find_operator_node(scene, forward) if forward else None
+    if node is not None and node.source is not None:
+        return node.source
+    name = "scaled_dot_product_attention" if "attention" in forward else forward
+    call = find_operator_call(scene, name) if forward else None
+    return _creation(scene) if call is None else call[0]
 
 
 def _applied(scene: Scene) -> str:
