@@ -13,7 +13,7 @@ SLUG = "no-double-backward"
 
 ATTENTION = """
 q = torch.randn(1, 1, 4, 8, requires_grad=True)
-y = torch.nn.functional.scaled_dot_product_attention(q, q, q)
+y = torch.nn.functional.scaled_dot_product_attention(q, q, q)  # guilty
 (g,) = torch.autograd.grad(y.sum(), q, create_graph=True)
 g.pow(2).sum().backward()
 """
@@ -43,8 +43,10 @@ def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     assert not any("create_graph=True" in code for code in found.codes)
 
 
-def test_attention(tmp_path: Path) -> None:
-    found = explain_program(tmp_path, ATTENTION)
+@pytest.mark.parametrize("record", [False, True])
+def test_attention(tmp_path: Path, record: bool) -> None:
+    found = explain_program(tmp_path, ATTENTION, record=record)
+    assert found.line == found.guilty
     assert found.slugs == [SLUG]
     assert "scaled_dot_product_flash_attention_for_cpu)" in found.first.summary
     assert "sdpa_kernel(SDPBackend.MATH)" in found.codes[0]
