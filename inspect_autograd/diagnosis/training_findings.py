@@ -131,7 +131,7 @@ def amp_steps_skipped(step: int, count: int, scale: float | None) -> Diagnosis:
     now = "" if scale is None else f"; its scale is down to {scale:g}"
     return Diagnosis(
         slug="amp-steps-skipped",
-        summary=f"The GradScaler has left out {count} optimizer steps in a row by step {step}, "
+        summary=f"The GradScaler has left out {count} optimizer steps in a row before step {step}, "
         f"because gradients were not finite{now}.",
         explanation="It halves its scale each time, and one to four times at the beginning are "
         "normal. More than that means that gradients are not finite at any scale: the network "

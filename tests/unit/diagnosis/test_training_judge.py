@@ -96,7 +96,7 @@ def test_loss_scales() -> None:
     scales = [65536.0 / 2**step for step in range(5)]
     assert [judge.judge_scale(step, scale) for step, scale in enumerate(scales)] == [[]] * 5
     (found,) = judge.judge_scale(5, 2048.0)
-    assert "left out 5 optimizer steps in a row by step 5" in found.summary
+    assert "left out 5 optimizer steps in a row before step 5" in found.summary
     assert "down to 2048" in found.summary
 
 
