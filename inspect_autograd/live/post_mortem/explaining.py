@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
@@ -98,7 +99,7 @@ def add_note(error: Exception, params: Any = None) -> None:
         params: Names for tensors.
     """
     with contextlib.suppress(Exception):
-        if is_explained(error):
+        if "torch" not in sys.modules or is_explained(error):
             return
         from .explain import explain  # Only now, since it takes long to import.
 

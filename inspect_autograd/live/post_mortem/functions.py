@@ -17,6 +17,7 @@ from ...graph.creation import SourceLine
 from ..holders.safe_access import class_name, is_kind_of, mro
 from ..private_torch import LiveNode, forward_class
 from .live_frame import LiveFrame
+from .running import context_of
 from .variables import read_variables
 
 __all__ = ["describe_functions"]
@@ -43,7 +44,13 @@ def _find_classes(
 
 
 def _classes_of(live: LiveFrame) -> Iterator[type]:
-    """`cls` of `Function.apply`, and what a function transform calls `autograd_function`."""
+    """`cls` of `Function.apply`, what a transform calls `autograd_function`, the class of `ctx`.
+
+    From torch 2.14 on `apply` is C code, which has no frame.
+    """
+    node = context_of(live)
+    if node is not None:
+        yield forward_class(node)
     if live.frame.f_code.co_name not in _CALLERS:
         return
     variables = read_variables(live.frame)

@@ -20,7 +20,7 @@ __all__ = ["find_hooks"]
 
 _NAME = re.compile(r"\bhook '([^']*)'")
 _MESSAGE = re.compile(r"\bhook\b", re.IGNORECASE)
-_ENGINE = plain_engine_entry().__code__
+_ENGINE = getattr(plain_engine_entry(), "__code__", None)
 MAX_HOOKS = 20
 
 

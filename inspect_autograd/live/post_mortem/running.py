@@ -11,15 +11,17 @@ from ...diagnosis.scene import RunningFacts
 from ...events.recording import Recording
 from ...events.trace import Trace
 from ...graph.graph import Graph
+from ..holders.safe_access import is_kind_of
 from ..node_types import short_name
 from ..private_torch import LiveNode
 from .live_frame import LiveFrame
 from .variables import read_variables
 
-__all__ = ["find_running", "running_node"]
+__all__ = ["context_of", "find_running", "running_node"]
 
 _NAME = re.compile(r"\bfunction '?(\w*Backward\w*)'? returned", re.IGNORECASE)
-_APPLY = torch.autograd.function.BackwardCFunction.apply.__code__
+_FUNCTION_MODULE = "torch.autograd.function"
+_METHODS = ("backward", "vjp", "forward", "setup_context", "jvp")
 
 
 def find_running(
@@ -53,9 +55,25 @@ def find_running(
 def running_node(frames: Sequence[LiveFrame]) -> LiveNode | None:
     """The node of the custom Function whose backward the traceback leads into."""
     for live in reversed(frames):
-        if live.frame.f_code is _APPLY:
-            return read_variables(live.frame).get("self")
+        code = live.frame.f_code
+        if code.co_name == "apply" and live.frame.f_globals.get("__name__") == _FUNCTION_MODULE:
+            node = read_variables(live.frame).get("self")
+        elif code.co_name in ("backward", "vjp"):
+            node = context_of(live)
+        else:
+            continue
+        if is_kind_of(node, torch.autograd.function.BackwardCFunction):
+            return node
     return None
+
+
+def context_of(live: LiveFrame) -> LiveNode | None:
+    """The `ctx` of a method of a custom Function: its node."""
+    code = live.frame.f_code
+    if code.co_name not in _METHODS or not code.co_argcount:
+        return None
+    node = read_variables(live.frame).get(code.co_varnames[0])
+    return node if is_kind_of(node, torch.autograd.function.BackwardCFunction) else None
 
 
 def _from_trace(trace: Trace, id: int, graph: Graph | None, message: str) -> RunningFacts | None:

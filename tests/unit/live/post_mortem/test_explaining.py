@@ -1,6 +1,8 @@
 """The block that adds the explanation to an exception as a note."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +109,12 @@ def test_an_error_that_refuses_notes_still_passes() -> None:
             raise StubbornError("grad can be implicitly created only for scalar outputs")
 
     assert type(error_of(program)) is StubbornError
+
+
+def test_a_program_without_torch_does_not_import_it() -> None:
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}\nimport inspect_autograd as ia\n"
+        "try:\n    with ia.explaining():\n        raise KeyError('x')\nexcept KeyError:\n"
+        "    print('torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"

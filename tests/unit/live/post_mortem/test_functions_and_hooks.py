@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 import torch
 
 import inspect_autograd as ia
+from inspect_autograd.live.post_mortem import gather
+from inspect_autograd.live.post_mortem.frames import walk_traceback
 from tests.unit.live.post_mortem.failing import scene_of
 
 
@@ -65,6 +68,19 @@ def test_the_traceback_tells_the_running_node() -> None:
     assert scene.running.told_by == "frames"
     assert scene.running.node is not None
     assert scene.graph.nodes[scene.running.node].name == "RaisingBackward"
+
+
+def test_the_context_tells_where_apply_has_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    # From torch 2.14 on. Here the frames of PyTorch's own `apply` are taken out.
+    def without_apply(traceback: Any) -> list[Any]:
+        return [live for live in walk_traceback(traceback) if live.frame.f_code.co_name != "apply"]
+
+    monkeypatch.setattr(gather, "walk_traceback", without_apply)
+    scene = scene_of(lambda: Raising.apply(torch.ones(3, requires_grad=True)).sum().backward())  # type: ignore[no-untyped-call]
+    assert scene.running is not None
+    assert (scene.running.node, scene.running.told_by) == (1, "frames")
+    forward = scene_of(lambda: Raising.apply(torch.ones(4, requires_grad=True)))  # type: ignore[no-untyped-call]
+    assert [function.name for function in forward.functions] == ["Raising"]
 
 
 def test_a_trace_tells_the_running_node() -> None:
