@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ..failing_call import FailingCall, call_of, find_failing_call, is_refusal, named
+from ..failing_call import find_failing_call, is_refusal, named
 from ..numbers_in_words import count_of, listed, with_meta
 from ..output_kinds import Leaf, OutputKind, find_leaves, find_output_kind, reduced_dims
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
+from ..weightings import values_in_numbers
+from .non_scalar_hints import find_hints
 from .non_scalar_transform import diagnose_transform
 
 __all__ = ["NON_SCALAR_OUTPUT"]
@@ -38,7 +40,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         summary=_summary(scene, name, output),
         explanation=_explanation(name, output, leaves),
         evidence=tuple(_evidence(scene, name, output, kind, leaves)),
-        hints=tuple(_hints(scene, call, name, output, kind)),
+        hints=tuple(find_hints(scene, call, name, kind)),
         source=output.source,
     )
 
@@ -103,6 +105,11 @@ def _evidence(
                 output.node,
             )
         )
+    if output.meta.dtype.startswith("complex"):
+        found.append(Evidence(f"{name} is complex: its sum alone would be refused again"))
+    values = values_in_numbers(scene)
+    if values:
+        found.append(Evidence(f"its values are {values}"))
     if leaves:
         names = [f"{leaf.name or 'a leaf'} ({leaf.meta})" for leaf in leaves]
         found.append(Evidence(f"its graph leads to {listed(names)}"))
@@ -140,102 +147,6 @@ def _batch(scene: Scene, output: TensorFacts) -> str:
         if facts.meta.shape and len(facts.meta.shape) > 1 and facts.meta.shape[0] == shape[0]
     ]
     return f"{listed(same)}: one value per sample of a batch"
-
-
-def _hints(
-    scene: Scene, call: FailingCall, name: str, output: TensorFacts, kind: OutputKind
-) -> list[Hint]:
-    if kind.kind == "empty":
-        return [
-            Hint(
-                f"Find out why {name} is empty (a mask or slice that selects nothing, an empty "
-                "batch), and skip the step then; its mean would be NaN",
-                f"if {name}.numel():\n    {name}.mean().backward()",
-            )
-        ]
-    if scene.call is not None and len(scene.call.outputs) > 1:
-        return _hints_of_several(name)
-    if scene.call is not None and scene.call.call == "grad":
-        return _hints_of_grad(call, name, output)
-    part = ".abs()" if output.meta.dtype.startswith("complex") else ""
-    start = call_of(name, part) if part else name
-    m = output.meta.numel
-    mean = Hint(
-        f"Minimise the average of the {m} numbers: each weighs 1/{m}",
-        f"{call_of(start, '.mean()')}.backward()",
-    )
-    total = Hint(
-        f"Minimise their sum: each weighs 1, which is {m} times the gradient of the average, and "
-        f"the same as gradient=torch.ones_like({name})",
-        f"{call_of(start, '.sum()')}.backward()",
-    )
-    weights = Hint(
-        f"Choose the weights yourself: v is a tensor {output.meta}, and the result is vᵀJ",
-        call_of(name, ".backward(gradient=v)"),
-    )
-    jacobian = Hint(
-        "Get the whole Jacobian, if that is what you want; f is the function that computes "
-        f"{name} from x",
-        "torch.func.jacrev(f)(x)",
-    )
-    hints = [mean, total, weights, jacobian]
-    if kind.kind == "joined":
-        hints[:2] = [_joined(start, output), mean]
-    return [*_first_hint(kind, name), *hints]
-
-
-def _first_hint(kind: OutputKind, name: str) -> list[Hint]:
-    if kind.kind == "unreduced":
-        return [Hint('Leave out reduction="none"; the loss then is the average by itself')]
-    if kind.kind == "prediction":
-        return [
-            Hint(
-                "Compare it with a target, and start from the loss",
-                f"loss = criterion({name}, target)\nloss.backward()",
-            )
-        ]
-    if kind.kind == "dim":
-        return [Hint("Leave out dim=, so that everything is reduced")]
-    return []
-
-
-def _joined(start: str, output: TensorFacts) -> Hint:
-    return Hint(
-        f"Add the {output.meta.numel} losses, with weights if some should count for more",
-        f"{call_of(start, '.sum()')}.backward()",
-    )
-
-
-def _hints_of_several(name: str) -> list[Hint]:
-    return [
-        Hint(
-            "Reduce each output to one number and add them; that is the same gradient",
-            "sum(output.sum() for output in outputs).backward()",
-        ),
-        Hint(
-            f"Or give a gradient for each output; None will do for those of one number, not for "
-            f"{name}",
-            f"torch.autograd.backward(outputs, [..., torch.ones_like({name}), ...])",
-        ),
-    ]
-
-
-def _hints_of_grad(call: FailingCall, name: str, output: TensorFacts) -> list[Hint]:
-    inputs = call.input_text(0) if len(call.inputs) == 1 else ""
-    of = inputs or "x"
-    return [
-        Hint(
-            f"Add the {output.meta.numel} gradients. Where each number of {name} depends on its "
-            f"own number of {of} alone, as in an elementwise function, this is dy/dx at each point",
-            f"torch.autograd.grad({name}, {of}, grad_outputs=torch.ones_like({name}))",
-        ),
-        Hint("The same in other words", f"torch.autograd.grad({call_of(name, '.sum()')}, {of})"),
-        Hint(
-            f"Get all {output.meta.numel} gradients, one for each number: the Jacobian",
-            f"[torch.autograd.grad(one, {of}, retain_graph=True)[0] "
-            f"for one in {call_of(name, '.flatten()')}]",
-        ),
-    ]
 
 
 NON_SCALAR_OUTPUT = Rule(SLUG, "Backward from an output that is no single number", _diagnose)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import says
 from ..scene import Scene
@@ -18,6 +20,7 @@ def diagnose_transform(scene: Scene) -> Diagnosis:
     found = says(scene, r"got tensor with (\d+) dim")
     dims = int(found[1]) if found is not None else 1
     name = scene.transforms[-1] if scene.transforms else "torch.func.grad"
+    f = _function(scene)
     shape = f"{dims} dimension{'s' * (dims != 1)}"
     return Diagnosis(
         slug="non-scalar-output",
@@ -29,19 +32,30 @@ def diagnose_transform(scene: Scene) -> Diagnosis:
         "dimension at all: f32[] is a scalar, f32[1] is not.",
         evidence=_evidence(scene),
         hints=(
-            Hint("Reduce the result in the function", "torch.func.grad(lambda x: f(x).sum())(x)"),
+            Hint(
+                "Reduce the result in the function",
+                f"torch.func.grad(lambda x: {f}(x).sum())(x)",
+            ),
             Hint(
                 "If it has one element, drop its dimensions",
-                "torch.func.grad(lambda x: f(x).squeeze())(x)",
+                f"torch.func.grad(lambda x: {f}(x).squeeze())(x)",
             ),
-            Hint("Compute the whole Jacobian", "torch.func.jacrev(f)(x)"),
+            Hint("Compute the whole Jacobian", f"torch.func.jacrev({f})(x)"),
             Hint(
-                "Or weigh its rows yourself, v having the shape of f(x)",
-                "value, vjp = torch.func.vjp(f, x)\n(gradient,) = vjp(v)",
+                f"Or weigh its rows yourself, v having the shape of {f}(x)",
+                f"value, vjp = torch.func.vjp({f}, x)\n(gradient,) = vjp(v)",
             ),
         ),
         source=None if scene.failure is None else scene.failure.source,
     )
+
+
+def _function(scene: Scene) -> str:
+    """The name of the function that the transform was given; `f` if it has none."""
+    frame = scene.user_frame
+    code = "" if frame is None else frame.expression or frame.code
+    found = re.search(r"grad(?:_and_value)?\(([a-zA-Z_]\w*)[,)]", code)
+    return "f" if found is None else found[1]
 
 
 def _evidence(scene: Scene) -> tuple[Evidence, ...]:
