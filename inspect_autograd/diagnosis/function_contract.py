@@ -7,8 +7,15 @@ import re
 from .custom_functions import returns_of
 from .records import Diagnosis, Evidence, Hint
 from .scene import FunctionFacts, Scene
+from .subjects import with_article
 
-__all__ = ["no_backward", "no_setup_context", "wrong_signature"]
+__all__ = [
+    "no_backward",
+    "no_setup_context",
+    "no_vmap",
+    "saved_no_tensor",
+    "wrong_signature",
+]
 
 SLUG = "custom-function"
 
@@ -102,6 +109,52 @@ def wrong_signature(scene: Scene, match: re.Match[str]) -> Diagnosis | None:
         ),
         hints=(Hint("Let it take all of them.", f"def backward(ctx, {', '.join(names)}):"),),
         source=function.backward,
+    )
+
+
+def no_vmap(scene: Scene, match: re.Match[str]) -> Diagnosis:
+    """Used under vmap, without a rule for batches."""
+    name = match["class"]
+    function = next((f for f in scene.functions if f.name.endswith(name)), None)
+    return Diagnosis(
+        slug=SLUG,
+        summary=f"{name} was called under torch.vmap, and does not say how it works on a batch.",
+        explanation="torch.vmap runs a function once for a whole batch. How the forward and the "
+        "backward of a custom Function do that must be said; it can be derived if both are made "
+        "of PyTorch's operations only.",
+        evidence=_forward(function),
+        hints=(
+            Hint("Let it be derived.", "generate_vmap_rule = True  # in the class"),
+            Hint(
+                "Or write it.",
+                "@staticmethod\ndef vmap(info, in_dims, *inputs):\n    return output, out_dims",
+            ),
+        ),
+        source=None if function is None else function.forward,
+    )
+
+
+def saved_no_tensor(scene: Scene, _: re.Match[str]) -> Diagnosis:
+    """Something else than a tensor was given to save_for_backward.
+
+    PyTorch looks at what was given only when forward is over, so the traceback ends at `apply`.
+    """
+    function = next(reversed(scene.functions), None)
+    who = "The forward of a custom Function" if function is None else f"{function.name}.forward"
+    if function is not None and function.has_setup_context:
+        who = f"{function.name}.setup_context"
+    found = re.search(r"argument (\d+) is of type (\S+)", scene.message)
+    what = "something else"
+    if found is not None:
+        what = f"{with_article(found[2])} as argument number {int(found[1]) + 1}"
+    return Diagnosis(
+        slug=SLUG,
+        summary=f"{who} gave ctx.save_for_backward() {what}, and it takes only tensors.",
+        explanation="It watches the tensors that it keeps: whether they are written in place, and "
+        "when they can be freed. Anything else is kept as an attribute of ctx.",
+        evidence=_forward(function),
+        hints=(Hint("Keep it as an attribute, and read it there in backward.", "ctx.k = k"),),
+        source=None if function is None else function.forward,
     )
 
 

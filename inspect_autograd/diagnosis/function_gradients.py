@@ -16,10 +16,13 @@ from .custom_functions import (
 from .numbers_in_words import count_of, listed
 from .records import Diagnosis, Evidence, Hint
 from .scene import FunctionFacts, Scene
+from .subjects import with_article
 
 __all__ = ["for_no_tensor", "invalid", "no_tensor", "wrong_number"]
 
 SLUG = "custom-function"
+_OPERATOR = re.compile(r"GeneratedBackwardFor_(\w+?)_default(?:Backward)?$")
+"""The node of an operator whose derivative `torch.library.register_autograd` gave."""
 _CONTRACT = (
     "backward must return one gradient for each argument of forward after ctx, in the same order. "
     "An argument that needs none (a number, a flag, a constant) gets None."
@@ -34,16 +37,18 @@ _SHAPE = (
 def wrong_number(scene: Scene, match: re.Match[str]) -> Diagnosis:
     """Too many or too few gradients."""
     function = find_function(scene, match["node"])
-    expected, got = int(match["expected"]), int(match["got"])
+    # The node of an operator counts one more on both sides: what torch.library keeps for itself.
+    extra = 1 if _OPERATOR.match(match["node"]) else 0
+    expected, got = int(match["expected"]) - extra, int(match["got"]) - extra
     name = _name(function, match["node"])
     has = f"forward has {count_of(expected, 'argument')}{_names(function, expected)}"
     lines = () if function is None else returns_of(function, got)
     inputs = () if function is None or len(function.inputs) != expected else function.inputs
     if got < expected:
         end = f": there is none for {listed(inputs[got:])}." if inputs[got:] else "."
-        summary = f"{name}.backward returned {count_of(got, 'gradient')}, but {has}{end}"
+        summary = f"{name} returned {count_of(got, 'gradient')}, but {has}{end}"
     else:
-        summary = f"{name}.backward returned {count_of(got, 'gradient')}, but {has}."
+        summary = f"{name} returned {count_of(got, 'gradient')}, but {has}."
     return Diagnosis(
         slug=SLUG,
         summary=summary,
@@ -66,12 +71,11 @@ def invalid(scene: Scene, match: re.Match[str]) -> Diagnosis:
     if shapes is not None:
         got, expected = shapes[1], shapes[2]
         summary = (
-            f"{name}.backward returned a gradient of shape {got} for {whom}, "
-            f"which has shape {expected}."
+            f"{name} returned a gradient of shape {got} for {whom}, which has shape {expected}."
         )
         hints = _shape_hints(lines, index, got, expected)
     else:
-        summary = f"{name}.backward returned a gradient for {whom} that does not fit it: {what}."
+        summary = f"{name} returned a gradient for {whom} that does not fit it: {what}."
         hints = (Hint(f"Return a gradient of the same kind and on the same device as {whom}."),)
     return Diagnosis(
         slug=SLUG,
@@ -99,7 +103,7 @@ def for_no_tensor(scene: Scene, match: re.Match[str]) -> Diagnosis:
         code = f"return {', '.join(values)}"
     return Diagnosis(
         slug=SLUG,
-        summary=f"{name}.backward returned a gradient for {whom}, but {whom} was no tensor.",
+        summary=f"{name} returned a gradient for {whom}, but {whom} was no tensor.",
         explanation=f"{_CONTRACT} Only a tensor can have a gradient, so PyTorch takes it that the "
         "gradients are in the wrong order.",
         evidence=_definitions(function, lines),
@@ -116,7 +120,7 @@ def no_tensor(scene: Scene, match: re.Match[str]) -> Diagnosis | None:
         return None
     function, line = candidates[0]
     is_sure = len(candidates) == 1
-    what = f"a {kind}" if line is None else f"a {kind} ({line.text})"
+    what = with_article(kind) if line is None else f"{with_article(kind)} ({line.text})"
     lines = () if line is None else (line,)
     return Diagnosis(
         slug=SLUG,
@@ -216,7 +220,12 @@ def _numel(sizes: list[int]) -> int:
 
 
 def _name(function: FunctionFacts | None, node: str) -> str:
-    return node.removesuffix("Backward") if function is None else function.name
+    """What to call its backward."""
+    operator = _OPERATOR.match(node)
+    if function is None and operator is not None:
+        return f"The backward that was registered for the operator {operator[1]}"
+    name = node.removesuffix("Backward") if function is None else function.name
+    return f"{name}.backward"
 
 
 def _names(function: FunctionFacts | None, count: int) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "sentence",
     "tensor_named",
     "tensor_of",
+    "with_article",
     "written",
 ]
 
@@ -112,3 +113,8 @@ def described(facts: TensorFacts | None, otherwise: str = "a tensor", text: str 
 def sentence(text: str) -> str:
     """With a capital letter, where it begins with an article and not with a name."""
     return "A" + text[1:] if text.startswith(("a ", "an ")) else text
+
+
+def with_article(kind: str) -> str:
+    """`a float`, `an int`."""
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

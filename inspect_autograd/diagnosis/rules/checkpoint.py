@@ -56,14 +56,16 @@ def _mismatch(scene: Scene, how: str) -> Diagnosis:
     facts = scene.numbers.get("checkpoint")
     facts = facts if isinstance(facts, CheckpointFacts) else None
     suspects = () if facts is None else find_suspects(facts)
-    name = facts.functions[0].name if facts is not None and facts.functions else ""
+    name = _short(facts.functions[0].name) if facts is not None and facts.functions else ""
     what = f"{name} ran again during backward and" if name else "The second run of a checkpoint"
     summary = f"{what} {how}."
     if suspects and suspects[0].kind != "mode":
         summary = f"{summary[:-1]}: {suspects[0].text}."
-    evidence = [Evidence(f"{s.source.function}: {s.text}", s.source) for s in suspects[:5]]
+    evidence = [Evidence(f"{_short(s.source.function)}: {s.text}", s.source) for s in suspects[:5]]
     if facts is not None:
-        evidence += [Evidence(f"{b.name} was checkpointed", b.source) for b in facts.functions[:3]]
+        evidence += [
+            Evidence(f"{_short(b.name)} was checkpointed", b.source) for b in facts.functions[:3]
+        ]
     return Diagnosis(
         slug="checkpoint",
         summary=summary,
@@ -73,6 +75,11 @@ def _mismatch(scene: Scene, how: str) -> Diagnosis:
         certainty="likely" if suspects else "possible",
         source=suspects[0].source if suspects else None,
     )
+
+
+def _short(name: str) -> str:
+    """The name of a function without that of the function around it."""
+    return name.rpartition("<locals>.")[2]
 
 
 def _mismatch_hints(suspects: tuple[Suspect, ...]) -> tuple[Hint, ...]:

@@ -42,6 +42,8 @@ _CASES: tuple[tuple[str, _Case], ...] = (
         function_gradients.no_tensor,
     ),
     (r"you must implement either the backward or vjp method", function_contract.no_backward),
+    (r"^save_for_backward can only save variables", function_contract.saved_no_tensor),
+    (r"^You tried to vmap over (?P<class>\S+), but it does not have", function_contract.no_vmap),
     (r"must override the setup_context static ?method", function_contract.no_setup_context),
     (
         r"^(?P<class>\S+)\.(?:backward|vjp)\(\) takes .*positional",

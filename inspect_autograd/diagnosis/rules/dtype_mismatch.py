@@ -6,7 +6,7 @@ from ..dtype_names import dtype_of
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
-from ..subjects import code_of, described
+from ..subjects import code_of, described, sentence
 
 __all__ = ["DTYPE_MISMATCH"]
 
@@ -27,7 +27,6 @@ _PATTERNS = (
     rf"source and destination dtypes match, got {_TYPE} for the destination and {_TYPE} for",
     rf"^expected (?:object of )?scalar type {_TYPE} but (?:found|got scalar type) {_TYPE}",
     rf"^found dtype {_TYPE} but expected {_TYPE}$",
-    rf"^expected target dtype to be {_TYPE}(?: or Byte)?, but got {_TYPE}$",
 )
 _WITHOUT_NAMES = (
     r"^mixed dtype \(CPU\): all inputs must share same datatype",
@@ -36,6 +35,9 @@ _WITHOUT_NAMES = (
 
 
 def _diagnose(scene: Scene) -> Diagnosis | None:
+    found = says(scene, rf"^expected target dtype to be {_TYPE}(?: or Byte)?, but got {_TYPE}$")
+    if found is not None:
+        return _target(scene, dtype_of(found[1]), dtype_of(found[2]))
     found = says(scene, *_PATTERNS)
     if found is None:
         return _report(scene, "", "") if says(scene, *_WITHOUT_NAMES) else None
@@ -56,7 +58,7 @@ def _report(scene: Scene, first: str, second: str) -> Diagnosis:
     else:
         what = f" ({first} and {second})" if first else ""
         summary = f"{_operation(scene)} got tensors of different dtypes{what}."
-        summary = summary[0].upper() + summary[1:]
+        summary = sentence(summary)
     evidence = [Evidence(f"{described(f)} is of dtype {f.meta.dtype}") for f in ours]
     if frame is not None:
         evidence.append(Evidence(f"in {code_of(frame)}", frame.source))
@@ -67,8 +69,34 @@ def _report(scene: Scene, first: str, second: str) -> Diagnosis:
         "matrix products, convolutions and most losses need one dtype. Often float64 comes from "
         "NumPy or from a list of Python numbers, and int64 from labels.",
         evidence=tuple(evidence),
-        hints=_hints(ours, first, second),
+        hints=_hints(ours, first, second, scene.operation),
         certainty="certain",
+        source=None if frame is None else frame.source,
+    )
+
+
+def _target(scene: Scene, needed: str, got: str) -> Diagnosis:
+    """A loss of classes got a target that is not made of class numbers."""
+    frame = scene.user_frame
+    targets = [f for f in scene.involved if f.meta.dtype == got and not f.requires_grad]
+    target = targets[-1] if targets else None
+    name = target.names[0] if target is not None and target.names else "target"
+    evidence = () if frame is None else (Evidence(f"in {code_of(frame)}", frame.source),)
+    return Diagnosis(
+        slug="dtype-mismatch",
+        summary=f"{described(target, 'The target')} is of dtype {got}, and the loss needs class "
+        f"numbers of dtype {needed}.",
+        explanation="Losses such as cross_entropy count classes: the target is a whole number for "
+        "each sample, the index of its class. A target of the shape of the input would be taken "
+        "for probabilities.",
+        evidence=evidence,
+        hints=(
+            Hint("If it holds class numbers:", f"{name} = {name}.long()"),
+            Hint(
+                "If it holds values, use a loss for values.",
+                f"torch.nn.functional.mse_loss(prediction, {name})",
+            ),
+        ),
         source=None if frame is None else frame.source,
     )
 
@@ -88,7 +116,7 @@ def _first(facts: list[TensorFacts], dtype: str) -> TensorFacts:
     return next(f for f in facts if f.meta.dtype == dtype)
 
 
-def _hints(ours: list[TensorFacts], first: str, second: str) -> tuple[Hint, ...]:
+def _hints(ours: list[TensorFacts], first: str, second: str, operation: str) -> tuple[Hint, ...]:
     hints = []
     if {first, second} & {"int64", "int32", "uint8"} and "float32" in (first, second):
         hints.append(
@@ -98,7 +126,7 @@ def _hints(ours: list[TensorFacts], first: str, second: str) -> tuple[Hint, ...]
             )
         )
     else:
-        hints += _convert(ours, first, second)
+        hints += _convert(ours, first, second, operation)
         if {"float16", "bfloat16"} & {first, second}:
             hints.append(
                 Hint(
@@ -112,13 +140,17 @@ def _hints(ours: list[TensorFacts], first: str, second: str) -> tuple[Hint, ...]
     return tuple(hints)
 
 
-def _convert(ours: list[TensorFacts], first: str, second: str) -> list[Hint]:
+def _convert(ours: list[TensorFacts], first: str, second: str, operation: str) -> list[Hint]:
     """Convert what is not float32: the other one is what the parameters are made of."""
     named = [f for f in ours if f.names and not f.is_parameter]
     odd = next((f for f in named if f.meta.dtype != "float32"), None)
     other = next(
         (f for f in ours if f.names and (odd is None or f.meta.dtype != odd.meta.dtype)), None
     )
+    of_call = "matmul" not in operation
+    if odd is None and other is not None and of_call and not other.is_parameter:
+        # The other side is what a module is made of.
+        odd, other = other, None
     if odd is None and other is not None and other.meta.dtype == "float32":
         hint = Hint(
             f"Convert the other one to the dtype of {other.name}.",

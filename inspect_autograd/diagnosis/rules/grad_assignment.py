@@ -8,7 +8,7 @@ from ..dtype_names import dtype_of
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
-from ..subjects import code_of, described, tensor_named
+from ..subjects import code_of, described, tensor_named, with_article
 
 __all__ = ["GRAD_ASSIGNMENT"]
 
@@ -101,7 +101,7 @@ def _other_grad(scene: Scene) -> Diagnosis | None:
         return None
     return _report(
         scene,
-        f"{target}.grad was given a {found[1]}, and takes only a tensor or None.",
+        f"{target}.grad was given {with_article(found[1])}, and takes only a tensor or None.",
         _WHY_GRAD,
         (
             Hint("Make it a tensor.", f"{target}.grad = torch.full_like({target}, {value})"),
@@ -123,7 +123,7 @@ def _data(scene: Scene) -> Diagnosis | None:
         summary = f"{target}.data was given a tensor of another kind (device or layout)."
         fix = Hint("Bring it to the same device.", f"{target}.data = {value}.to({target}.device)")
     elif found := says(scene, r"^Variable data has to be a tensor, but got (\S+)"):
-        summary = f"{target}.data was given a {found[1]}, and takes only a tensor."
+        summary = f"{target}.data was given {with_article(found[1])}, and takes only a tensor."
         fix = Hint("Make it a tensor.", f"{target}.data = torch.full_like({target}, {value})")
     else:
         return None

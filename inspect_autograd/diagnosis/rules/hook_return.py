@@ -10,6 +10,7 @@ from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import HookFacts, Scene
 from ..statements import read_function
+from ..subjects import with_article
 
 __all__ = ["HOOK_RETURN"]
 
@@ -86,7 +87,7 @@ def _no_tensor(scene: Scene, kind: str) -> Diagnosis:
     wanted = "a tuple of gradients" if is_tuple else "a tensor"
     return Diagnosis(
         slug="hook-return",
-        summary=f"{_named(hook, '')} returned a {kind} instead of {wanted}.",
+        summary=f"{_named(hook, '')} returned {with_article(kind)} instead of {wanted}.",
         explanation=_WHAT_A_HOOK_MAY_RETURN,
         evidence=(*_evidence(hook), *_registrations(scene)),
         hints=(fix, _ONLY_LOOK),
@@ -149,7 +150,7 @@ def _find_hook(scene: Scene, name: str) -> HookFacts | None:
 def _named(hook: HookFacts | None, name: str) -> str:
     name = name if hook is None else hook.name.rpartition(".")[2]
     on = f" on {hook.on}" if hook is not None and hook.on else ""
-    if not name:
+    if name in ("", "<unknown>"):
         return f"A hook{on}"
     return f"The hook{on}, a lambda," if name == "<lambda>" else f"The hook {name}{on}"
 

@@ -11,11 +11,22 @@ from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
 from ..statements import read_function
-from ..subjects import code_of, described, find_subject, sentence, tensor_of, written
+from ..subjects import code_of, described, find_subject, sentence, tensor_of, with_article, written
 
 __all__ = ["LEAVES_AUTOGRAD"]
 
 _WAYS_OUT = re.compile(r"\.(item|tolist|numpy)\(\)")
+_MODULE_HINTS = (
+    Hint(
+        "If a module is copied: it keeps a computed tensor as an attribute. Compute it in forward, "
+        "or keep it without its graph.",
+        "self.cached = cached.detach()",
+    ),
+    Hint(
+        "If the module uses torch.nn.utils.weight_norm: the newer one can be copied.",
+        "torch.nn.utils.parametrizations.weight_norm(layer)",
+    ),
+)
 
 
 class _Origin(NamedTuple):
@@ -59,32 +70,23 @@ def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
 
 
 def _deepcopy(scene: Scene) -> Diagnosis:
-    subject = next((f for f in scene.involved if not f.is_leaf), None)
     text = written(scene, "deepcopy")
+    subject = next((f for f in scene.involved if not f.is_leaf), None)
+    if subject is not None and not subject.names and re.fullmatch(r"[\w.]+", text):
+        subject = None  # It is part of what has this name.
     name = subject.names[0] if subject is not None and subject.names else text
-    hints = [Hint("Copy the values only.", call_of(name or "y", ".detach().clone()"))]
-    if subject is None:
-        module = _copied(scene)
-        hints.insert(
-            0,
-            Hint(
-                "If a module is copied: it holds a computed tensor as an attribute. Compute it in "
-                "forward, or keep it without its graph.",
-                "self.cached = cached.detach()",
-            ),
-        )
-        hints.append(
-            Hint(
-                "If the module uses torch.nn.utils.weight_norm: the newer one can be copied.",
-                "torch.nn.utils.parametrizations.weight_norm(layer)",
-            )
-        )
-        what = f"{module}, or a tensor in it," if module else "A tensor"
-        summary = f"{what} was deep-copied, but was computed from others."
-    else:
-        made = f" (by {subject.grad_fn})" if subject.grad_fn else ""
+    made = "" if subject is None or not subject.grad_fn else f" (by {subject.grad_fn})"
+    copy = Hint("Copy the values only.", call_of(name or "y", ".detach().clone()"))
+    if subject is not None:
         what = described(subject, text=text)
         summary = f"{what} was deep-copied, but it was computed from other tensors{made}."
+        hints = [copy]
+    elif text:
+        summary = f"{text} was deep-copied, but it holds a tensor that was computed."
+        hints = [*_MODULE_HINTS]
+    else:
+        summary = "A tensor was deep-copied, but it was computed from other tensors."
+        hints = [copy, *_MODULE_HINTS]
     return _report(
         scene,
         summary,
@@ -144,7 +146,7 @@ def _number(scene: Scene, kind: str) -> Diagnosis | None:
     print_it = f"print({call_of(_WAYS_OUT.sub('', expression), '.item()')})"
     return _report(
         scene,
-        f"{expression} is a {kind} and no tensor, so it has no backward(){how}.",
+        f"{expression} is {with_article(kind)} and no tensor, so it has no backward(){how}.",
         "A Python number does not remember how it was computed. Only a tensor carries the graph "
         "that backward() goes through.",
         Hint("Keep the tensor, and call backward() on it.", code),
@@ -164,12 +166,6 @@ def _origin(scene: Scene, name: str) -> _Origin | None:
         if name in statement.assigned:
             return _Origin(statement.text, text.source(statement))
     return None
-
-
-def _copied(scene: Scene) -> str:
-    """What the line copies, as the user wrote it."""
-    found = re.search(r"deepcopy\(\s*([\w.\[\]]+)", code_of(scene.user_frame))
-    return "" if found is None else found[1]
 
 
 def _report(

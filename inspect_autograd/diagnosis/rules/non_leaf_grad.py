@@ -140,12 +140,13 @@ def _flag(scene: Scene) -> Diagnosis:
 def _optimizer(scene: Scene) -> Diagnosis:
     subject = _computed_subject(scene)
     text = written(scene, scene.operation) if scene.operation else ""
+    text = "" if text.startswith("{") else text
     name = subject.name if subject is not None and subject.names else "w"
     made = "" if subject is None or subject.grad_fn is None else f" (by {subject.grad_fn})"
     return _report(
         scene,
-        f"{described(subject, text=text)} was given to an optimizer, but it was computed from "
-        f"other tensors{made}.",
+        f"{sentence(described(subject, text=text))} was given to an optimizer, but it was "
+        f"computed from other tensors{made}.",
         f"{_LEAVES} An optimizer can only change where gradients arrive.",
         subject,
         Hint(

@@ -188,6 +188,47 @@ def test_no_setup_context_under_vmap(tmp_path: Path) -> None:
     assert "    x, = inputs" in explained.codes[0]
 
 
+def test_no_rule_for_batches(tmp_path: Path) -> None:
+    text = function("return g").replace("(ctx, x)", "(x)")
+    text = text.replace(
+        "    @staticmethod\n    def backward",
+        "    @staticmethod\n    def setup_context(ctx, inputs, output): ...\n\n"
+        "    @staticmethod\n    def backward",
+    )
+    explained = explain_program(tmp_path, text + "torch.vmap(Mine.apply)(torch.randn(2, 3))")
+    assert explained.slugs == [SLUG]
+    assert explained.first.summary == (
+        "Mine was called under torch.vmap, and does not say how it works on a batch."
+    )
+
+
+def test_a_number_is_saved(tmp_path: Path) -> None:
+    saving = "ctx.save_for_backward(x, k)\n        return x * k"
+    explained = explain_program(
+        tmp_path,
+        function("return g, None", forward=saving, arguments="x, k") + "Mine.apply(x, 2.0)",
+    )
+    assert explained.slugs == [SLUG]
+    assert explained.first.summary == (
+        "Mine.forward gave ctx.save_for_backward() a float as argument number 2, and it takes "
+        "only tensors."
+    )
+    assert explained.line == 3
+
+
+def test_the_derivative_of_an_operator() -> None:
+    message = (
+        "function GeneratedBackwardFor_shop_scale_defaultBackward returned an incorrect number of "
+        "gradients (expected 3, got 2)"
+    )
+    diagnosis = CUSTOM_FUNCTION.diagnose(Scene(Failure("RuntimeError", message)))
+    assert diagnosis is not None
+    assert diagnosis.summary == (
+        "The backward that was registered for the operator shop_scale returned one gradient, "
+        "but forward has 2 arguments."
+    )
+
+
 @pytest.mark.parametrize(
     "program",
     [

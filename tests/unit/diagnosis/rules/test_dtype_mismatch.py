@@ -75,6 +75,27 @@ def test_the_input_of_a_model(tmp_path: Path) -> None:
     assert explained.has("d (f64[2, 2]) is of dtype float64")
 
 
+def test_the_dtype_of_a_target(tmp_path: Path) -> None:
+    explained = explain_program(
+        tmp_path, f"{START}y = torch.zeros(2)\nF.nll_loss(a, y)  # guilty\n"
+    )
+    assert explained.first.summary == (
+        "y (f32[2]) is of dtype float32, and the loss needs class numbers of dtype int64."
+    )
+    assert explained.codes[0] == "y = y.long()"
+    assert explained.line == explained.guilty
+
+
+def test_a_model_of_another_dtype(tmp_path: Path) -> None:
+    explained = explain_program(
+        tmp_path, f"{START}net = torch.nn.Linear(2, 2).half()\nx = torch.ones(2)\nnet(x)\n"
+    )
+    assert explained.first.summary == (
+        "net() got tensors of different dtypes (float32 and float16)."
+    )
+    assert explained.codes[0] == "x = x.to(torch.float16)"
+
+
 def test_half(tmp_path: Path) -> None:
     explained = explain_program(tmp_path, f"{START}r = a @ d.half()  # guilty\n")
     assert "torch.autocast" in "".join(explained.codes)

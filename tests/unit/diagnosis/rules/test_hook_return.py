@@ -91,6 +91,17 @@ def test_a_prehook_that_returns_no_tuple(tmp_path: Path) -> None:
     assert explained.slugs == [SLUG]
 
 
+def test_a_hook_without_a_name(tmp_path: Path) -> None:
+    explained = explain_program(
+        tmp_path,
+        "import functools\ndef scale(k, g):\n    return g.sum() * k\n"
+        + START
+        + "y.register_hook(functools.partial(scale, 2))  # guilty\ny.sum().backward()\n",
+    )
+    assert explained.first.summary == "A hook returned a gradient of another shape."
+    assert explained.line == explained.guilty
+
+
 def test_a_hook_of_a_module(tmp_path: Path) -> None:
     explained = explain_program(
         tmp_path,

@@ -91,9 +91,11 @@ def test_a_module_that_holds_a_computed_tensor(tmp_path: Path) -> None:
         "del y\ntwin = copy.deepcopy(model)  # guilty\n",
     )
     assert explained.slugs == [SLUG]
-    assert explained.first.summary.endswith(" was deep-copied, but was computed from others.") or (
-        "was deep-copied, but it was computed" in explained.first.summary
+    assert explained.first.summary == (
+        "model was deep-copied, but it holds a tensor that was computed."
     )
+    assert explained.codes[0] == "self.cached = cached.detach()"
+    assert not any("clone()" in code for code in explained.codes)
     assert explained.line == explained.guilty
 
 
