@@ -63,6 +63,12 @@ class Statement:
         return tuple(name for name in map(dotted, flat) if name)
 
     @cached_property
+    def added(self) -> tuple[str, ...]:
+        """The name that it changes by `+=` and the like, which is new or written in place."""
+        name = dotted(self.node.target) if isinstance(self.node, ast.AugAssign) else ""
+        return (name,) if name else ()
+
+    @cached_property
     def read(self) -> frozenset[str]:
         """Names that it reads: of `self.h.detach()` both `self` and `self.h`."""
         names = [dotted(node) for node in ast.walk(self.node) if _is_read(node)]
@@ -124,19 +130,24 @@ class FunctionText:
         """The statements of a loop, in order."""
         return tuple(s for s in self.statements if loop in s.loops)
 
-    def carried(self, loop: Loop) -> tuple[str, ...]:
+    def carried(self, loop: Loop | None) -> tuple[str, ...]:
         """Names that one round of a loop takes over from the round before.
 
         Those that are read before they are assigned, and assigned somewhere in the loop.
+
+        Args:
+            loop: The loop; None for all of a function that is called again and again.
         """
-        inside = self.inside(loop)
-        assigned = {name for statement in inside for name in statement.assigned}
+        inside = self.statements if loop is None else self.inside(loop)
+        assigned = {
+            name for statement in inside for name in (*statement.assigned, *statement.added)
+        }
         found: dict[str, None] = {}
         bound: set[str] = set()
-        if not isinstance(loop, ast.While):
+        if isinstance(loop, ast.For | ast.AsyncFor):
             bound.update(dotted(target) for target in _flatten(loop.target))
         for statement in inside:
-            for name in sorted(statement.read):
+            for name in sorted({*statement.read, *statement.added}):
                 if name in assigned and name not in bound:
                     found[name] = None
             bound.update(statement.assigned)
@@ -233,6 +244,8 @@ def _differentiated_by(call: ast.Call) -> str | None:
 def _first_name(node: ast.expr) -> str:
     """The name behind `loss`, `loss.sum()`, `scaler.scale(loss)`, `[loss]`."""
     while not dotted(node):
+        if isinstance(node, ast.Subscript) and dotted(node.value):
+            return ast.unparse(node)
         if isinstance(node, ast.Tuple | ast.List) and node.elts:
             node = node.elts[0]
         elif not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

@@ -6,11 +6,12 @@ import re
 from typing import NamedTuple
 
 from ...graph.creation import SourceLine
+from ..find_second_pass import find_second_pass
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene
-from ..second_pass import SecondPass, calling_frames, find_second_pass
-from ..statements import read_function
+from ..second_pass import SecondPass, calling_frames
+from ..statements import read_function, read_line
 
 __all__ = ["GRAPH_FREED"]
 
@@ -133,6 +134,8 @@ def _built_once(scene: Scene, found: SecondPass) -> _Told:
 
 
 def _common_part(scene: Scene, found: SecondPass) -> _Told:
+    if found.name and found.name == found.other:
+        return _used_up(scene, found)
     name = found.name or "the same tensor"
     output = scene.output
     second = output.names[0] if output is not None and output.names else "the second output"
@@ -151,6 +154,28 @@ def _common_part(scene: Scene, found: SecondPass) -> _Told:
                 _computed_from_detached(scene, found),
             ),
         ],
+    )
+
+
+def _used_up(scene: Scene, found: SecondPass) -> _Told:
+    """The second output was computed from the first, as where a loss has a gradient in it."""
+    output, name = scene.output, found.name
+    second = output.names[0] if output is not None and output.names else "The second output"
+    first = read_line(found.first)
+    text = "" if first is None else first.text
+    keep = f"{name}.backward(retain_graph=True)"
+    hints: list[Hint] = []
+    if "autograd.grad(" in text and text.endswith(")"):
+        keep = f"{text[:-1]}, retain_graph=True)"
+        code = f"{text[:-1]}, create_graph=True)"
+        hints.append(
+            Hint("If that gradient is a part of the loss (a penalty), record it as well.", code)
+        )
+    return _Told(
+        f"{second} was computed from {_described(name, found)}, whose graph an earlier pass has "
+        "freed.",
+        "",
+        [*hints, Hint("Let the first pass keep the graph.", keep)],
     )
 
 

@@ -40,7 +40,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     if is_leaf_memory(scene, facts):
         summary, hints = _update(scene, facts, writes)
     else:
-        summary, hints = _write(facts, node, writes)
+        summary, hints = _write(scene, facts, node, writes)
     return Diagnosis(
         SLUG,
         summary,
@@ -98,7 +98,7 @@ def _update(
 
 
 def _write(
-    facts: ModifiedFacts, node: Node, writes: tuple[LateWrite, ...]
+    scene: Scene, facts: ModifiedFacts, node: Node, writes: tuple[LateWrite, ...]
 ) -> tuple[str, list[Hint]]:
     operation = _operation(node)
     what = f"the result of {operation}" if facts.is_result else f"an input of {operation}"
@@ -114,6 +114,9 @@ def _write(
     if writes and writes[0].name:
         variable = writes[0].name
     hints: list[Hint] = []
+    if writes and _is_view(scene, writes[0].name) and writes[0].name != _name(facts):
+        text = f"{writes[0].name} shares the memory of {_name(facts)}. Write to a copy."
+        return summary, [Hint(text, f"{writes[0].name} = {writes[0].name}.clone()")]
     if writes and writes[0].out_of_place and "clone()" not in writes[0].out_of_place:
         hints.append(Hint("Compute a new tensor instead of writing.", writes[0].out_of_place))
     elif writes and "relu" in writes[0].how.lower():
@@ -126,6 +129,10 @@ def _write(
     if not facts.is_result:
         hints.append(Hint("Or write only after the backward pass."))
     return summary, hints
+
+
+def _is_view(scene: Scene, name: str) -> bool:
+    return any(f.tensors[name].is_view for f in scene.frames if name in f.tensors)
 
 
 def _described(facts: ModifiedFacts, what: str) -> str:
