@@ -120,6 +120,47 @@ def train(net):
 train(Net())
 """
 
+TOTAL = """
+w = torch.randn(3, requires_grad=True)
+total = 0
+for i in range(3):
+    total += (w * i).pow(2).sum()  # guilty
+    total.backward()
+"""
+SCALER = """
+scaler = torch.amp.GradScaler("cpu")
+w = torch.randn(3, requires_grad=True)
+loss = w.pow(2).sum()
+scaler.scale(loss).backward()  # guilty
+scaler.scale(loss).backward()
+"""
+METHOD = """
+class Trainer:
+    def __init__(self):
+        self.w = torch.randn(3, requires_grad=True)
+        self.mean = torch.zeros(3)
+    def step(self):
+        self.mean = 0.9 * self.mean + self.w * self.w  # guilty
+        loss = self.mean.sum()
+        loss.backward()
+trainer = Trainer()
+trainer.step()
+trainer.step()
+"""
+DICT = """
+y = torch.randn(3, requires_grad=True).tanh()  # guilty
+out = {"a": y.exp().sum(), "b": y.exp().mean()}
+out["a"].backward()
+out["b"].backward()
+"""
+PENALTY_OF_GRADIENT = """
+x = torch.randn(2, 3, requires_grad=True)
+out = x.tanh().sum()  # guilty
+(g,) = torch.autograd.grad(out, x)
+loss = out + g.pow(2).sum()
+loss.backward()
+"""
+
 # Program, what the summary says, the most likely fix.
 CAUSES = {
     "twice": (TWICE, "y (f32[]) was differentiated a second time", "y.backward(retain_graph=True)"),
@@ -133,6 +174,15 @@ CAUSES = {
     "before_loop": (LOSS_BEFORE_LOOP, "loss (f32[]) was computed once", "loss = loss.detach()"),
     "two_losses": (TWO_LOSSES, "computed from h (f32[2, 3])", "(loss_a + loss_b).backward()"),
     "gan": (GAN, "computed from fake (f32[4, 2])", "d_loss = D(fake.detach()).mean()"),
+    "total": (TOTAL, "total (f32[]) was carried over", "total = total.detach()"),
+    "scaler": (SCALER, "loss (f32[]) was differentiated a second time", "retain_graph=True"),
+    "method": (METHOD, "self.mean (f32[3]) was carried over", "self.mean = self.mean.detach()"),
+    "dict": (DICT, "computed from y (f32[3])", "(out['a'] + out[\"b\"]).backward()"),
+    "gradient": (
+        PENALTY_OF_GRADIENT,
+        "loss was computed from out (f32[]), whose graph an earlier pass has freed.",
+        "g, = torch.autograd.grad(out, x, create_graph=True)",
+    ),
     "failed": (FAILED_BEFORE, "from y (f32[]) failed halfway", "y.backward(retain_graph=True)"),
 }
 

@@ -146,6 +146,19 @@ def test_causes_are_told_apart(tmp_path: Path, cause: str, record: bool) -> None
     assert found.first.certainty == ("certain" if record else "likely")
 
 
+def test_a_view_of_what_was_saved(tmp_path: Path) -> None:
+    source = """
+    y = torch.randn(4, requires_grad=True).exp()
+    v = y[:2]
+    v.mul_(2)  # guilty
+    y.sum().backward()
+    """
+    found = explain_program(tmp_path, source)
+    assert found.first.summary.startswith("`v.mul_(2)` changed y (f32[4]), the result of exp")
+    assert found.codes == ["v = v.clone()"]
+    assert found.line == found.guilty
+
+
 def test_the_optimizer_is_named(tmp_path: Path) -> None:
     found = explain_program(tmp_path, STEP_BETWEEN)
     assert found.first.summary.startswith("`opt_d.step()` changed")
