@@ -12,6 +12,7 @@ from inspect_autograd.diagnosis.rules import RULES
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 SLUGS = [rule.slug for rule in RULES]
+PROGRAM_SLUGS = [rule.slug for rule in PROGRAM_RULES]
 INDEX = (PAGES / "index.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\[([\w-]+)\]\(([\w-]+)\.md\)", INDEX)
 
@@ -28,9 +29,14 @@ def test_a_rule_has_its_page(slug: str) -> None:
     assert "```python" in text, "no example that is run"
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", [*dict.fromkeys([*SLUGS, *PROGRAM_SLUGS])])
 def test_the_index_leads_to_the_page(slug: str) -> None:
     assert LINKS.count((slug, slug)) == 1
+
+
+def test_every_page_is_in_the_index() -> None:
+    pages = {path.stem for path in PAGES.glob("*.md")} - {"index"}
+    assert pages - {target for _, target in LINKS} == set()
 
 
 def test_the_index_leads_to_nothing_else() -> None:
