@@ -22,7 +22,7 @@ def diagnose_program(
 ) -> Report:
     """A report of all that is wrong: first what would make backward() fail, then the certain.
 
-    A rule that fails itself is left out.
+    A rule that fails itself is left out, which the facts of the report say.
 
     Args:
         facts: About the program.
@@ -30,15 +30,20 @@ def diagnose_program(
         rules: Asked in their order.
     """
     found: list[Diagnosis] = []
+    broken: list[Evidence] = []
     for rule in rules:
         try:
             diagnosis = rule.diagnose(facts)
-        except Exception:
+        except Exception as error:
+            what = f"the rule {rule.slug} failed itself ({type(error).__name__})"
+            broken.append(Evidence(f"{what}, which is a fault of inspect_autograd"))
             continue
         if diagnosis is not None:
             found.append(diagnosis)
     found.sort(key=lambda diagnosis: _ORDER[diagnosis.certainty])
-    return Report(diagnoses=(*predicted, *found), facts=tuple(_facts(facts)), graph=facts.graph)
+    return Report(
+        diagnoses=(*predicted, *found), facts=(*_facts(facts), *broken), graph=facts.graph
+    )
 
 
 def _facts(facts: ProgramFacts) -> Iterable[Evidence]:

@@ -50,6 +50,7 @@ class TrainingWatch:
 
     Attributes:
         findings: What was found so far.
+        failures: What went wrong with the checks themselves.
         steps: How many steps were seen.
         is_begun: Whether it was begun.
     """
@@ -78,9 +79,10 @@ class TrainingWatch:
         self._pending: list[_Pending] = []
         self._scales: list[tuple[int, PendingNumbers]] = []
         self._handles: list[Any] = []
-        self._passes = self._failures = 0
+        self._passes = 0
         self._has_stepped = False
         self.findings: list[Diagnosis] = []
+        self.failures: dict[str, None] = {}
         self.steps = 0
         self.is_begun = False
 
@@ -113,9 +115,8 @@ class TrainingWatch:
             with unobserved():
                 function(*args)
         except Exception as error:
-            self._failures += 1
-            if self._failures == 1:
-                _log.debug("a check failed itself: %r", error)
+            what = f"a check failed itself ({type(error).__name__}: {error!s:.200})"
+            self.failures.setdefault(f"{what}, which is a fault of inspect_autograd")
 
     # -- optimizers ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...diagnosis.records import Diagnosis
+from ...diagnosis.records import Diagnosis, Evidence
 from ...diagnosis.report import Report
 from ...errors import ArgumentError, ArgumentTypeError, InspectAutogradError
 from ..private_torch import not_compiled, unobserved
@@ -96,6 +96,7 @@ class Watch:
                 model, optimizers, every=every, scaler=scaler, graphs=graphs
             )
         self._findings: tuple[Diagnosis, ...] = ()
+        self._facts: tuple[Evidence, ...] = ()
         self._steps = 0
 
     @not_compiled
@@ -120,6 +121,7 @@ class Watch:
         if self._watch is not None:
             self._watch.stop()
             self._findings, self._steps = tuple(self._watch.findings), self._watch.steps
+            self._facts = tuple(map(Evidence, self._watch.failures))
             self._watch = None
 
     @property
@@ -129,8 +131,10 @@ class Watch:
 
     @property
     def report(self) -> Report:
-        """The same as a Report, to be printed."""
-        return Report(diagnoses=self.findings)
+        """The same as a Report, to be printed; its facts say which checks failed themselves."""
+        watch = self._watch
+        facts = self._facts if watch is None else tuple(map(Evidence, watch.failures))
+        return Report(diagnoses=self.findings, facts=facts)
 
     @property
     def steps(self) -> int:

@@ -341,6 +341,20 @@ def test_inside_a_recording() -> None:
     assert {m.function for m in recording.mutations} == {"torch.optim.SGD.step"}
 
 
+def test_a_check_that_fails_itself_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("inspect_autograd.live.diagnosing.training_watch.launch_norms", fail)
+    model = make_model()
+    watch = train(model, lambda _: model(X).sum())
+    assert watch.findings == ()
+    (fact,) = watch.report.facts
+    assert fact.text == (
+        "a check failed itself (ZeroDivisionError: ours), which is a fault of inspect_autograd"
+    )
+
+
 # -- how it is told --------------------------------------------------------------------------------
 
 
