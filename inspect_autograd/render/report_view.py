@@ -15,7 +15,7 @@ __all__ = ["Fact", "Finding", "Place", "ReportView", "Step", "one_line", "page_o
 
 MAX_FACTS = 8
 """Of one diagnosis; what to do should still be on the first screen."""
-MAX_MESSAGE_CHARS = 250
+MAX_MESSAGE_CHARS = 180
 MAX_CODE_CHARS = 100
 CERTAINTY: dict[Certainty, str] = {
     "certain": "",
