@@ -1,6 +1,7 @@
 """non-finite-gradient: from what a trace or a recording saw, or from anomaly mode."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -33,14 +34,16 @@ def slugs(scene: Scene) -> list[str]:
     return [diagnosis.slug for diagnosis in explain_scene(scene).diagnoses]
 
 
-def traced(x: torch.Tensor, y: torch.Tensor, stats: str = "basic") -> ia.Trace:
+def traced(
+    x: torch.Tensor, y: torch.Tensor, stats: Literal["meta", "basic", "full"] = "basic"
+) -> ia.Trace:
     with ia.trace(y, stats=stats, params={"x": x}) as trace:
         y.backward()
     return trace
 
 
 @pytest.mark.parametrize("stats", ["basic", "full"])
-def test_a_trace_without_a_failure(stats: str) -> None:
+def test_a_trace_without_a_failure(stats: Literal["basic", "full"]) -> None:
     x = torch.zeros(3, requires_grad=True)
     trace = traced(x, torch.where(x > 0, x.sqrt(), torch.zeros(())).sum(), stats)
     (first,) = explain_scene(Scene(trace=trace)).diagnoses
