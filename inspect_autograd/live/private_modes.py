@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from .when_imported import ImportWatch
+
 __all__ = [
     "CompiledRegions",
     "functions_unobserved",
@@ -75,6 +77,9 @@ def remove_mode(mode: TorchFunctionMode) -> bool:
     return found
 
 
+_COMPILER = "torch._dynamo.eval_frame"
+
+
 # -- compiled code ---------------------------------------------------------------------------------
 
 
@@ -108,10 +113,14 @@ class CompiledRegions:
         self._originals: dict[str, Any] = {}
         self._ours: dict[str, Any] = {}
         self._state = _ThreadState()
+        self._import = ImportWatch(_COMPILER, self._replace)
 
     def watch(self) -> None:
-        """Begin, if the compiler is loaded and known."""
-        module = sys.modules.get("torch._dynamo.eval_frame")
+        """Begin, now or as soon as the compiler is loaded; importing it takes seconds."""
+        self._import.begin()
+
+    def _replace(self) -> None:
+        module = sys.modules.get(_COMPILER)
         if module is None or self._ours or not all(hasattr(module, n) for n in self._NAMES):
             return
         self._originals = {name: getattr(module, name) for name in self._NAMES}
@@ -121,7 +130,8 @@ class CompiledRegions:
 
     def unwatch(self) -> None:
         """Put everything back, unless somebody else has replaced it meanwhile."""
-        module = sys.modules.get("torch._dynamo.eval_frame")
+        self._import.end()
+        module = sys.modules.get(_COMPILER)
         for name, function in self._ours.items():
             if getattr(module, name, None) == function:
                 setattr(module, name, self._originals[name])

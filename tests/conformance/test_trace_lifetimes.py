@@ -181,7 +181,7 @@ def test_other_loss_of_the_same_model() -> None:
     )
 
 
-BEFORE_LEAVING = ["not_compiled.<locals>.call", "Tracer.__exit__", "Tracer._close", "finish"]
+BEFORE_LEAVING = ["not_compiled.<locals>.call", "Tracer.__exit__", "Tracer.close", "finish"]
 
 
 @pytest.mark.parametrize("method", ["__enter__", "__exit__"])

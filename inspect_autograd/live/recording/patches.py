@@ -132,7 +132,6 @@ def _call_module(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
     watchers = _here.watchers
     if not watchers:
         return _module_call.original(module, *args, **kwargs)
-    _regions.watch()
     frame = sys._getframe(1)
     tokens = [_told(watcher, watcher.enter_module, module, frame) for watcher in watchers]
     del frame

@@ -269,7 +269,8 @@ def test_while_other_threads_make_graphs() -> None:
         for thread in threads:
             thread.join()
     assert errors == []
-    assert all(graph.node_count == 3 for one in found for graph in graphs_of(one, leaf))
+    # The product, while a thread is about to take its exponential; or all three nodes.
+    assert {g.node_count for one in found for g in graphs_of(one, leaf)} <= {2, 3}
 
 
 def test_the_outcome_is_the_same_every_time() -> None:

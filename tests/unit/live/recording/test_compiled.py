@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -106,3 +108,36 @@ def test_the_way_into_compiled_code_is_as_it_was() -> None:
         pass
     after = frames._callback_from_stance, frames._maybe_set_eval_frame
     assert after == before
+
+
+FIRST = """
+import sys
+import torch
+import inspect_autograd as ia
+
+def double(compiled):
+    x = torch.ones(3, requires_grad=True)
+    (first,) = torch.autograd.grad(compiled(x), x, create_graph=True)
+    try:
+        first.sum().backward()
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+
+assert "torch._dynamo.eval_frame" not in sys.modules
+with ia.record() as recording:
+    # The compiler is imported here, inside the block.
+    watched = double(torch.compile(lambda x: (x**3).sum(), backend="aot_eager"))
+print(watched == double(torch.compile(lambda x: (x**3).sum(), backend="aot_eager")))
+print(len(recording.notes), "compiled code ran 1 time" in recording.notes[0])
+print(not any("inspect_autograd" in type(f).__module__ for f in sys.meta_path))
+"""
+
+
+def test_a_compiler_that_is_first_loaded_inside_the_block() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", FIRST],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split("\n")[:3], done.returncode) == (["True", "1 True", "True"], 0), done
