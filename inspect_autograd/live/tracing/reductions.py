@@ -16,6 +16,7 @@ from ...events.records import StatsLevel
 from ..private_torch import has_dispatch
 
 __all__ = [
+    "LONG_ROW",
     "SMALL",
     "Level",
     "Numbers",
@@ -28,7 +29,7 @@ __all__ = [
 SMALL = 32
 """Up to so many elements Python computes faster than torch can be called."""
 
-_ROW, _SHORT_ROW, _LONG_ROW = 4096, 64, 65_536
+_ROW, _SHORT_ROW, LONG_ROW = 4096, 64, 65_536
 """Elements that are added up one after the other: where it can be chosen, and where the length of
 a dimension is taken instead."""
 
@@ -121,12 +122,12 @@ def _norm(tensor: torch.Tensor) -> torch.Tensor:
     """
     norm: Callable[..., torch.Tensor] = torch.linalg.vector_norm
     wide = torch.float32 if tensor.dtype in _NARROW else None
-    if tensor.numel() <= _LONG_ROW:
+    if tensor.numel() <= LONG_ROW:
         return norm(tensor, dtype=wide)
     strides = tensor.stride()
     dim = strides.index(1) if 1 in strides else -1
     size = tensor.shape[dim]
-    if _SHORT_ROW <= size <= _LONG_ROW:
+    if _SHORT_ROW <= size <= LONG_ROW:
         return _norm(norm(tensor, dim=dim, dtype=wide))
     if not tensor.is_contiguous():
         return norm(tensor, dtype=wide)

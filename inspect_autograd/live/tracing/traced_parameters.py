@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from ...events.records import TracedParameter
 from ...graph.tensor_meta import TensorMeta
 from ..parameters import TensorNames
 from ..private_torch import LiveNode, has_dispatch
+from ..private_training import foreach_norms
 from ..tensor_meta import TensorMetaCache
 from .gradient_stats import GradientStats
+from .reductions import LONG_ROW, SMALL
 
 __all__ = ["ParameterBook"]
 
@@ -24,6 +26,7 @@ class _Entry:
     meta: TensorMeta
     position: int | None
     node: int | None = None
+    l2: float | None = None
 
 
 class ParameterBook:
@@ -41,11 +44,15 @@ class ParameterBook:
         self._stats = GradientStats("norm", metas) if with_norms else None
         self._entries: list[_Entry] = []
         self._by_names: dict[tuple[str, ...], _Entry] = {}
-        for found, tensor in names.items():
-            if tensor.requires_grad and tensor.is_leaf:
-                self._by_names[found] = self._add(found, tensor)
+        leaves = [(found, t) for found, t in names.items() if t.requires_grad and t.is_leaf]
+        together = _measure_together([t for _, t in leaves]) if with_norms else {}
+        for found, tensor in leaves:
+            self._by_names[found] = self._add(found, tensor, together.get(id(tensor)))
 
-    def _add(self, names: tuple[str, ...], tensor: torch.Tensor) -> _Entry:
+    def _add(self, names: tuple[str, ...], tensor: torch.Tensor, l2: float | None = None) -> _Entry:
+        if l2 is not None:
+            self._entries.append(_Entry(names, self._metas.describe(tensor), None, l2=l2))
+            return self._entries[-1]
         # Even a detach would be the code of such a subclass.
         measurable = self._stats is not None and not has_dispatch(type(tensor))
         position = self._stats.note(tensor.detach()) if self._stats and measurable else None
@@ -86,7 +93,32 @@ class ParameterBook:
                 e.names,
                 e.meta,
                 e.node,
-                None if stats is None or e.position is None else stats.stats[e.position].l2,
+                e.l2 if stats is None or e.position is None else stats.stats[e.position].l2,
             )
             for e in self._entries
         )
+
+
+def _measure_together(tensors: Sequence[torch.Tensor]) -> dict[int, float]:
+    """Norms of ordinary tensors on the CPU by id, many in one call of torch.
+
+    One by one they would take as long as the gradients of a small model. Those that are left out
+    need more care: long ones lose digits if their squares are added up one after the other.
+    """
+    groups: dict[torch.dtype, list[torch.Tensor]] = {}
+    for tensor in tensors:
+        if (
+            type(tensor) in (torch.Tensor, torch.nn.Parameter)
+            and tensor.is_cpu
+            and tensor.dtype in (torch.float32, torch.float64)
+            and tensor.layout is torch.strided
+            and not tensor.is_nested
+            and SMALL < tensor.numel() <= LONG_ROW
+        ):
+            groups.setdefault(tensor.dtype, []).append(tensor)
+    found: dict[int, float] = {}
+    with torch.no_grad():
+        for group in groups.values():
+            norms = torch.stack(foreach_norms([tensor.detach() for tensor in group])).tolist()
+            found.update(zip(map(id, group), norms, strict=True))
+    return found
