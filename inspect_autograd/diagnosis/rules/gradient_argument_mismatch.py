@@ -31,13 +31,23 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         return _batched(scene)
     if says(scene, r"mismatch in shape: grad_output\[", r"mismatch in shape: grad_outputs?\["):
         return _shape(scene)
+    if _is_in(scene, "_make_grads") and says(scene, r"boolean value of tensor .* is ambiguous"):
+        return _shape(scene)  # Composing its own message fails, for the second of several outputs.
     if says(scene, r"mismatch in dtype: grad_output\["):
         return _dtype(scene)
     found = says(scene, r"gradients can be either tensors or None, but got (\w+)")
+    if found is None and _is_in(scene, "_tensor_or_tensors_to_tuple"):
+        found = says(scene, r"'(\w+)' object is not iterable")
     if found is not None:
         return _no_tensor(scene, found[1])
     found = says(scene, r"got (\d+) tensors and (\d+) gradients")
     return None if found is None else _count(scene, int(found[1]), int(found[2]))
+
+
+def _is_in(scene: Scene, function: str) -> bool:
+    """Whether this function of PyTorch raised it."""
+    last = scene.frames[-1] if scene.frames else None
+    return last is not None and last.owner == "torch" and last.source.function == function
 
 
 class _Facts:
@@ -47,9 +57,12 @@ class _Facts:
         self.call: FailingCall = find_failing_call(scene)
         indices = re.search(r"grad_outputs?\[(\d+)\]", scene.message)
         index = int(indices[1]) if indices else (scene.call.failing if scene.call else None)
-        index = index or 0
         outputs = scene.call.outputs if scene.call is not None else ()
         gradients = scene.call.gradients if scene.call is not None else ()
+        if index is None:
+            pairs = zip(outputs, gradients, strict=False)
+            differ = (i for i, (o, g) in enumerate(pairs) if g and g.meta.shape != o.meta.shape)
+            index = next(differ, 0)
         self.output: TensorFacts | None = outputs[index] if index < len(outputs) else None
         self.gradient = gradients[index] if index < len(gradients) else None
         self.name = named(self.output, self.call.output_text(index))

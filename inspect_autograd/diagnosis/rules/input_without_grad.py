@@ -35,6 +35,9 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         r"cannot register a hook on a tensor that (?:doesn't|does not) require",
     ):
         return _on_tensor(scene, "register_hook", "register_post_accumulate_grad_hook")
+    if says(scene, r"can't retain_grad on tensor that has requires_grad=False"):
+        is_input = scene.call is not None and scene.call.inputs
+        return _input(scene) if is_input else _on_tensor(scene, "retain_grad")
     if says(scene, r"gradient edge for a tensor that (?:doesn't|does not) require"):
         return _on_tensor(scene, "get_gradient_edge")
     return None
@@ -143,17 +146,22 @@ def _no_inputs(scene: Scene) -> Diagnosis:
 # -- hooks and edges ----------------------------------------------------------------------------
 
 
+_LACKS = {"get_gradient_edge": "place in a graph.", "retain_grad": "gradient to keep."}
+_DOES = {
+    "get_gradient_edge": "A gradient edge is a place in the graph",
+    "retain_grad": "retain_grad() keeps the gradient of a tensor that passes it on",
+}
+
+
 def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
     name, facts = _subject(scene, *functions)
     what = name if facts is None else with_meta(name, facts)
-    does = {
-        "get_gradient_edge": "A gradient edge is a place in the graph",
-    }.get(functions[0], "A hook is called with the gradient of a tensor")
+    does = _DOES.get(functions[0], "A hook is called with the gradient of a tensor")
     never = "have none" if functions[0] == "get_gradient_edge" else "never get one"
     call = f"torch.autograd.graph.get_gradient_edge({name})"
     if functions[0] != "get_gradient_edge":
         function = scene.operation if scene.operation in functions else functions[0]
-        call = call_of(name, f".{function}(hook)")
+        call = call_of(name, f".{function}({'' if function == 'retain_grad' else 'hook'})")
     if not name.replace(".", "_").isidentifier():
         call = f"x = {call_of(name, '.requires_grad_()')}\n{call.replace(name, 'x', 1)}"
     else:
@@ -162,7 +170,7 @@ def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
     return Diagnosis(
         SLUG,
         f"{what} does not require grad, so it has no "
-        + ("place in a graph." if functions[0] == "get_gradient_edge" else "gradient to hook."),
+        + _LACKS.get(functions[0], "gradient to hook."),
         f"{does}, and tensors that do not require grad {never}.{why}",
         () if facts is None else (_state(name, facts),),
         (

@@ -47,7 +47,8 @@ def _of_weights(scene: Scene, name: str, kind: OutputKind) -> list[Hint]:
     )
     total = Hint(
         f"Minimise their sum: each weighs 1, which is {m} times the gradient of the average, and "
-        f"the same as gradient=torch.ones_like({name})" + _gives(scene, ".sum().backward()"),
+        f"the same as gradient=torch.ones_like({call_of(name, '')})"
+        + _gives(scene, ".sum().backward()"),
         f"{call_of(name, '.sum()')}.backward()",
     )
     weights = Hint(

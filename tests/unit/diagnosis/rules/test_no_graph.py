@@ -99,8 +99,8 @@ CAUSES = {
     ),
     "decorated": (
         (
-            "@torch.no_grad()\ndef step():\n    loss = model(x).sum()  # guilty\n    loss.backward()\n"
-            "step()\nloss = 0"
+            "@torch.no_grad()\ndef step():\n    loss = model(x).sum()  # guilty\n"
+            "    loss.backward()\nstep()\nloss = 0"
         ),
         "it was computed under torch.no_grad() at program.py:7",
         "loss = ...  # computed outside of the block\nloss.backward()",
