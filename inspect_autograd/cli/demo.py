@@ -11,6 +11,7 @@ from ..errors import InspectAutogradError
 from ..graph.graph import Graph
 from ..graph.tensor_meta import format_bytes
 from ..render.table import format_table
+from .demo_refusal import REFUSAL, explain_refusal
 from .result import Result, Say
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ TABLE_LINES = 24
 
 DESCRIPTION = """\
 Compute one gradient step by step, check it against the one worked out by hand, draw two graphs,
-that of this function and that of a transformer, trace the transformer's backward pass, and record
-a whole training step of it.
+that of this function and that of a transformer, trace the transformer's backward pass, record a
+whole training step of it, and explain an error.
 """
 
 EPILOG = """\
@@ -167,6 +168,8 @@ def run(options: argparse.Namespace, say: Say) -> Result:
     transformer, transformer_data = _show_transformer(loss, model, say)
     trace, trace_data = _show_trace(loss, model, say)
     recording, step_data = _show_step(say)
+    report, refusal_data = explain_refusal()
+    say(REFUSAL.format(text=_indent(str(report))))
     paths = [
         *_write_files(out, quadratic, transformer, trace),
         recording.save(out / "transformer_step.json"),
@@ -181,6 +184,7 @@ def run(options: argparse.Namespace, say: Say) -> Result:
             "transformer": transformer_data,
             "trace": trace_data,
             "step": step_data,
+            "refusal": refusal_data,
             "files": [str(path) for path in paths],
         }
     )

@@ -91,6 +91,23 @@ def test_record_training_step(tmp_path: Path) -> None:
     assert {"step 0", "blocks.2.attention", "backward()"} <= names
 
 
+def test_nonscalar_backward(tmp_path: Path) -> None:
+    printed = run("nonscalar_backward.py", tmp_path)
+    lines = [line.strip() for line in printed.splitlines()]
+    assert "StackBackward0 would have received the gradient: f32[3], three numbers" in lines
+    assert any("[non-scalar-output]" in line for line in lines)
+    # 2 · [0, 2, 4, 6] - [1, 1, 1, 1] + [3, 0, 0, 0], the rows of the Jacobian with their weights.
+    for what in ("x.grad", "v·J"):
+        text = f"v = [2.0, -1.0, 1.0]: {what}: [2.0, 3.0, 7.0, 11.0], as worked out by hand"
+        assert text in lines
+    for what in ("y.sum()", "y, torch.ones_like(y)", "3 * y.mean()"):
+        assert f"{what}: [4.0, 3.0, 5.0, 7.0], as worked out by hand" in lines
+    assert "from y.sum(): 5 products of a vector and a matrix, a pass over the graph" in lines
+    assert "the whole Jacobian: 320 such products, 64 passes" in lines
+    picture = tmp_path / "out" / "nonscalar_backward.png"
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
 def test_a_script_is_short_and_says_what_it_does(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -35,6 +35,8 @@ __all__ = [
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _OURS = str(Path(__file__).parents[2]) + os.sep
+# The demo of the command line is a program of its own.
+_DEMO = str(Path(_OURS, "cli", "demo"))
 _PYTHON = sysconfig.get_path("stdlib") + os.sep
 MAX_LOCALS = 60
 """Variables of a frame that are described; a module level may hold hundreds."""
@@ -74,7 +76,7 @@ def callers_of(frames: list[LiveFrame]) -> Iterator[FrameType]:
 
 def owner_of(file: str) -> Owner:
     """Whose code a file is."""
-    if file.startswith(_OURS):
+    if file.startswith(_OURS) and not file.startswith(_DEMO):
         return "inspect_autograd"
     if file.startswith(_TORCH):
         return "torch"
