@@ -53,18 +53,18 @@ def hints_for(cause: Cause, name: str) -> tuple[Hint, ...]:
     before = kept.removesuffix(".detach()").removesuffix(".data").removesuffix(".item()")
     if cause.kind in ("detach", "data"):
         return (
-            Hint("Use the tensor itself", f"{before or of}  # instead of {kept or '.detach()'}"),
+            Hint("Use the tensor itself.", f"{before or of}  # instead of {kept or '.detach()'}"),
         )
     if cause.kind in ("Python value", "copy"):
         stack = Hint(
-            "To put several losses together, keep the tensors, not their numbers, and stack them",
+            "To put several losses together, keep the tensors, not their numbers, and stack them.",
             "losses.append(loss)  # not loss.item()\ntotal = torch.stack(losses).mean()",
         )
         if not before or before == kept:
             return (stack,)
         return (
             Hint(
-                "Go on with the tensor itself; take plain numbers only for printing",
+                "Go on with the tensor itself; take plain numbers only for printing.",
                 f"{_variable(name)} = {before}  # not {kept}",
             ),
             stack,
@@ -73,12 +73,12 @@ def hints_for(cause: Cause, name: str) -> tuple[Hint, ...]:
         block = "torch.no_grad()" if cause.kind == "no_grad" else "torch.inference_mode()"
         return (
             Hint(
-                f"Move the forward pass out of {block}; it is for evaluation only",
+                f"Move the forward pass out of {block}; it is for evaluation only.",
                 f"{_variable(name)} = ...  # computed outside of the block\n"
                 f"{_variable(name)}.backward()",
             ),
             Hint(
-                "Or switch recording on again just there",
+                "Or switch recording on again just there.",
                 "with torch.enable_grad():\n    ...",
             ),
         )[: 2 if cause.kind == "no_grad" else 1]
@@ -91,31 +91,33 @@ def _more_hints(cause: Cause, name: str) -> tuple[Hint, ...]:
     if cause.kind == "checkpoint":
         return (
             Hint(
-                "Use the checkpoint that is not reentrant",
+                "Use the checkpoint that is not reentrant.",
                 "torch.utils.checkpoint.checkpoint(f, x, use_reentrant=False)",
             ),
-            Hint("Or let its input require grad", "x.requires_grad_()"),
+            Hint("Or let its input require grad.", "x.requires_grad_()"),
         )
     if cause.kind == "custom Function":
         return (
-            Hint("Take mark_non_differentiable out of its forward, if the result has a derivative"),
-            Hint("If it has none, use another loss, or a surrogate gradient in its backward"),
+            Hint(
+                "Take mark_non_differentiable out of its forward, if the result has a derivative."
+            ),
+            Hint("If it has none, use another loss, or a surrogate gradient in its backward."),
         )
     if cause.kind == "frozen":
         first = cause.names[0]
         return (
             Hint(
-                "Let what is to be trained require grad, before the forward pass",
+                "Let what is to be trained require grad, before the forward pass.",
                 f"{first}.requires_grad_(True)",
             ),
         )
     if cause.kind == "plain data" and not cause.names:
-        return (Hint("Start from what was computed from your parameters", "loss.backward()"),)
+        return (Hint("Start from what was computed from your parameters.", "loss.backward()"),)
     if cause.kind == "plain data":
         first = cause.names[0]
         return (
             Hint(
-                "Mark what you want the gradient of, before anything is computed from it",
+                "Mark what you want the gradient of, before anything is computed from it.",
                 f"{first}.requires_grad_()",
             ),
             _not_the_output(name),
@@ -123,16 +125,16 @@ def _more_hints(cause: Cause, name: str) -> tuple[Hint, ...]:
     if cause.kind == "model":
         return (
             Hint(
-                f"See whether recording is on where {cause.names[0]} is called",
+                f"See whether recording is on where {cause.names[0]} is called.",
                 "assert torch.is_grad_enabled()",
             ),
-            Hint(f"Look into the forward() of {cause.names[0]} for detach(), .data or no_grad()"),
+            Hint(f"Look into the forward() of {cause.names[0]} for detach(), .data or no_grad()."),
             _not_the_output(name),
         )
     if cause.kind == "call":
-        return (Hint(f"Look into what `{cause.text}` calls for detach(), no_grad() or item()"),)
+        return (Hint(f"Look into what `{cause.text}` calls for detach(), no_grad() or item()."),)
     return (
-        Hint("Look for detach(), .data, item(), torch.tensor() and no_grad() on the way to it"),
+        Hint("Look for detach(), .data, item(), torch.tensor() and no_grad() on the way to it."),
     )
 
 
@@ -144,21 +146,21 @@ def _hints_for_integers(cause: Cause) -> tuple[Hint, ...]:
     if not cause.operand:
         return (
             Hint(
-                "Take the loss of the scores, not of what was chosen by them",
+                "Take the loss of the scores, not of what was chosen by them.",
                 "loss = torch.nn.functional.cross_entropy(scores, target)",
             ),
         )
     of = cause.operand
     smooth = Hint(
-        "For a smooth stand-in of a comparison, use a sigmoid",
+        "For a smooth stand-in of a comparison, use a sigmoid.",
         f"torch.sigmoid(10 * {of})  # instead of {of} > 0",
     )
     scores = Hint(
-        "Take the loss of the scores, not of what was chosen by them",
+        "Take the loss of the scores, not of what was chosen by them.",
         f"loss = torch.nn.functional.cross_entropy({of}, target)",
     )
     cast = Hint(
-        "Leave out the cast to whole numbers; floating-point numbers keep their graph",
+        "Leave out the cast to whole numbers; floating-point numbers keep their graph.",
         f"{of}  # instead of {cause.text}" if cause.text else "",
     )
     if any(sign in cause.text for sign in ("<", ">", "==", "!=")):
@@ -171,5 +173,5 @@ def _hints_for_integers(cause: Cause) -> tuple[Hint, ...]:
 def _not_the_output(name: str) -> Hint:
     return Hint(
         f"{_variable(name)}.requires_grad_() would only silence the error: nothing behind it would "
-        "get a gradient"
+        "get a gradient."
     )

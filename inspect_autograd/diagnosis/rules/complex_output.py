@@ -42,11 +42,11 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         "complex operations without trouble.",
         tuple(_evidence(scene, name)),
         (
-            Hint("Minimise its absolute value", start(".abs()")),
-            Hint("Or the square of it, which is smooth at 0", start(".abs().square()")),
-            Hint("Or its real part, if the imaginary part is known to be 0", start(".real")),
+            Hint("Minimise its absolute value.", start(".abs()")),
+            Hint("Or the square of it, which is smooth at 0.", start(".abs().square()")),
+            Hint("Or its real part, if the imaginary part is known to be 0.", start(".real")),
             Hint(
-                "Or say what the gradient is to be: 1 here gives that of the real part",
+                "Or say what the gradient is to be: 1 here gives that of the real part.",
                 f"torch.autograd.grad({name}, {inputs}, torch.ones_like({name}))"
                 if is_grad
                 else call_of(name, f".backward(torch.ones_like({name}))"),

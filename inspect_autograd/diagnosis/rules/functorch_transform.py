@@ -65,16 +65,16 @@ def _backward(scene: Scene) -> Diagnosis:
         _evidence(scene),
         (
             Hint(
-                "Leave out backward(): return the loss, and let the transform differentiate",
+                "Leave out backward(): return the loss, and let the transform differentiate.",
                 f"def {function}(x):\n    ...\n    return {name}\n\n"
                 f"gradient = torch.func.grad({function})(x)",
             ),
             Hint(
-                "For a gradient inside of another, nest the transforms",
+                "For a gradient inside of another, nest the transforms.",
                 "torch.func.grad(lambda x: torch.func.grad(inner)(x).sum())(x)",
             ),
             Hint(
-                "Or do without the transform",
+                "Or do without the transform.",
                 f"loss = {function}(x)  # x.requires_grad_() before\nloss.backward()",
             ),
         ),
@@ -90,9 +90,9 @@ def _requires_grad(scene: Scene) -> Diagnosis:
         WHY,
         _evidence(scene),
         (
-            Hint("Make the tensor an argument of the function; then it is differentiated",
+            Hint("Make the tensor an argument of the function; then it is differentiated.",
                  "torch.func.grad(f, argnums=(0, 1))(x, w)"),
-            Hint("Or call requires_grad_() before the transform, outside of the function"),
+            Hint("Or call requires_grad_() before the transform, outside of the function."),
         ),
         source=None if frame is None else frame.source,
     )  # fmt: skip
@@ -108,8 +108,8 @@ def _value_in_vmap(scene: Scene) -> Diagnosis:
         "`if` on a tensor would need one answer, but there is one for each sample.",
         _evidence(scene),
         (
-            Hint("Choose for each sample instead of branching", "torch.where(x > 0, a, b)"),
-            Hint("Keep tensors instead of taking numbers out", "scale = x.max()  # not .item()"),
+            Hint("Choose for each sample instead of branching.", "torch.where(x > 0, a, b)"),
+            Hint("Keep tensors instead of taking numbers out.", "scale = x.max()  # not .item()"),
         ),
         source=None if frame is None else frame.source,
     )

@@ -98,9 +98,9 @@ def _shape(scene: Scene) -> Diagnosis:
     facts = _Facts(scene)
     given, output = facts.shown()
     hints = [
-        Hint("Give one weight for each number", facts.pasted(f"torch.ones_like({facts.name})")),
+        Hint("Give one weight for each number.", facts.pasted(f"torch.ones_like({facts.name})")),
         *_same_numbers(facts),
-        Hint("Or start from one number", _from_sum(facts)),
+        Hint("Or start from one number.", _from_sum(facts)),
     ]
     if _numel(facts.gradient) == _numel(facts.output):
         hints.insert(0, hints.pop(1))
@@ -120,10 +120,10 @@ def _same_numbers(facts: _Facts) -> list[Hint]:
         return []
     if facts.gradient.meta.numel == facts.output.meta.numel:
         reshaped = call_of(facts.given, f".reshape_as({facts.name})")
-        return [Hint("It has as many numbers, so reshape it", facts.pasted(reshaped))]
+        return [Hint("It has as many numbers, so reshape it.", facts.pasted(reshaped))]
     if _broadcasts(facts.gradient.meta.shape, facts.output.meta.shape):
         expanded = call_of(facts.given, f".expand_as({facts.name})")
-        return [Hint("Broadcast it yourself, if that is what was meant", facts.pasted(expanded))]
+        return [Hint("Broadcast it yourself, if that is what was meant.", facts.pasted(expanded))]
     return []
 
 
@@ -153,12 +153,12 @@ def _dtype(scene: Scene) -> Diagnosis:
     dtype = "float32" if facts.output is None else facts.output.meta.dtype
     hints = [
         Hint(
-            f"Make the gradient {real_or}: ones of the output's own dtype",
+            f"Make the gradient {real_or}: ones of the output's own dtype.",
             facts.pasted(f"torch.ones_like({facts.name})"),
         ),
-        Hint("Or convert it", facts.pasted(call_of(facts.given, f".to(torch.{dtype})")))
+        Hint("Or convert it.", facts.pasted(call_of(facts.given, f".to(torch.{dtype})")))
         if not is_complex
-        else Hint("Or take its real part", facts.pasted(call_of(facts.given, ".real"))),
+        else Hint("Or take its real part.", facts.pasted(call_of(facts.given, ".real"))),
     ]
     return Diagnosis(
         SLUG,
@@ -178,7 +178,7 @@ def _batched(scene: Scene) -> Diagnosis:
     wanted = "[k, …]" if shape is None else f"[{', '.join(['k', *map(str, shape)])}]"
     hints = [
         Hint(
-            "Without is_grads_batched this gradient is taken as it is",
+            "Without is_grads_batched this gradient is taken as it is.",
             facts.pasted(facts.given),
         )
     ]
@@ -186,14 +186,14 @@ def _batched(scene: Scene) -> Diagnosis:
     if shape is not None and len(shape) == 1 and m is not None:
         hints.append(
             Hint(
-                f"For the whole Jacobian, give the {m} unit vectors as a batch",
+                f"For the whole Jacobian, give the {m} unit vectors as a batch.",
                 facts.pasted(f"torch.eye({m}), is_grads_batched=True"),
             )
         )
     if _numel(facts.gradient) == m:
         batch = call_of(facts.given, f".reshape_as({facts.name}).unsqueeze(0)")
         hints.append(
-            Hint("Or make it a batch of one", facts.pasted(f"{batch}, is_grads_batched=True"))
+            Hint("Or make it a batch of one.", facts.pasted(f"{batch}, is_grads_batched=True"))
         )
     return Diagnosis(
         SLUG,
@@ -221,11 +221,11 @@ def _no_tensor(scene: Scene, kind: str) -> Diagnosis:
         WHY,
         facts.evidence(),
         (
-            Hint("Make it a tensor", facts.pasted(like)),
-            Hint("For a single number leave it out; it is 1 then", facts.pasted("")),
+            Hint("Make it a tensor.", facts.pasted(like)),
+            Hint("For a single number leave it out; it is 1 then.", facts.pasted("")),
         )
         if facts.call_name == "backward"
-        else (Hint("Make it a tensor", facts.pasted(like)),),
+        else (Hint("Make it a tensor.", facts.pasted(like)),),
         source=_line(scene),
     )
 
@@ -242,10 +242,10 @@ def _count(scene: Scene, outputs: int, gradients: int) -> Diagnosis:
         "of 1, for an output that is a single number.",
         hints=(
             Hint(
-                "Give one for each",
+                "Give one for each.",
                 "torch.autograd.backward(outputs, [torch.ones_like(t) for t in outputs])",
             ),
-            Hint("Or add the outputs first", "sum(t.sum() for t in outputs).backward()"),
+            Hint("Or add the outputs first.", "sum(t.sum() for t in outputs).backward()"),
         ),
         source=_line(scene),
     )

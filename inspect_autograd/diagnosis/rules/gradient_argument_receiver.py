@@ -66,16 +66,16 @@ def _hints(kind: str, name: str) -> tuple[Hint, ...]:
     if kind in ("tuple", "list"):
         return (
             Hint(
-                "Add the parts into one loss, and start from that",
+                "Add the parts into one loss, and start from that.",
                 f"sum(part.sum() for part in {name}).backward()",
             ),
-            Hint("If only one of them is the loss, take it", call_of(name, "[0].backward()")),
+            Hint("If only one of them is the loss, take it.", call_of(name, "[0].backward()")),
         )
     if kind == "dict":
         return (
-            Hint("Start from the loss in it", f'{name}["loss"].backward()'),
-            Hint("Or add all its values", f"sum({name}.values()).backward()"),
+            Hint("Start from the loss in it.", f'{name}["loss"].backward()'),
+            Hint("Or add all its values.", f"sum({name}.values()).backward()"),
         )
     if kind == "NoneType":
         return (Hint(f"Look at what gave {name}: does it return the loss?", "return loss"),)
-    return (Hint("Start from the loss in it", f"{name}.loss.backward()"),)
+    return (Hint("Start from the loss in it.", f"{name}.loss.backward()"),)

@@ -86,21 +86,21 @@ def _hints(call: FailingCall, found: list[tuple[str, TensorFacts]]) -> list[Hint
             hints.append(
                 Hint(
                     f"{name} holds whole numbers ({facts.meta.dtype}); only floating-point tensors "
-                    "have gradients, so convert it before it is used",
+                    "have gradients, so convert it before it is used.",
                     f"{_variable(name)} = {call_of(name, '.float().requires_grad_()')}",
                 )
             )
         elif facts.is_inference:
             hints.append(
                 Hint(
-                    f"{name} was made in inference mode; copy it before it is used",
+                    f"{name} was made in inference mode; copy it before it is used.",
                     f"{_variable(name)} = {call_of(name, '.clone().requires_grad_()')}",
                 )
             )
         else:
             hints.append(_require(name))
     if len(call.inputs) > len(found):
-        hints.append(Hint(f"Or leave {listed([name for name, _ in found])} out of the inputs"))
+        hints.append(Hint(f"Or leave {listed([name for name, _ in found])} out of the inputs."))
     return hints
 
 
@@ -111,11 +111,11 @@ def _variable(name: str) -> str:
 def _require(name: str) -> Hint:
     if not name.replace(".", "_").isidentifier():
         return Hint(
-            "Let it require grad, and keep it in a variable, before it is used",
+            "Let it require grad, and keep it in a variable, before it is used.",
             f"x = {call_of(name, '.requires_grad_()')}",
         )
     return Hint(
-        f"Let {name} require grad before anything is computed from it, and compute again",
+        f"Let {name} require grad before anything is computed from it, and compute again.",
         call_of(name, ".requires_grad_()"),
     )
 
@@ -135,9 +135,9 @@ def _no_inputs(scene: Scene) -> Diagnosis:
         "without any, or an iterator that was used up before.",
         tuple(Evidence(text) for text in frozen),
         (
-            Hint("Let what is to be trained require grad, before the forward pass",
+            Hint("Let what is to be trained require grad, before the forward pass.",
                  "model.requires_grad_(True)"),
-            Hint("Leave out inputs=, for the gradients of all leaves", "loss.backward()"),
+            Hint("Leave out inputs=, for the gradients of all leaves.", "loss.backward()"),
         ),
         source=None if scene.failure is None else scene.failure.source,
     )  # fmt: skip
@@ -174,10 +174,10 @@ def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
         f"{does}, and tensors that do not require grad {never}.{why}",
         () if facts is None else (_state(name, facts),),
         (
-            Hint("Let it require grad first, if it is an input or a parameter", call),
+            Hint("Let it require grad first, if it is an input or a parameter.", call),
             Hint(
                 "If it was computed, look for what cut its graph (detach(), no_grad(), item()); or "
-                "skip it where there is none",
+                "skip it where there is none.",
                 f"if {_variable(name)}.requires_grad:\n    ...",
             ),
         ),
@@ -197,9 +197,9 @@ def _hook_on_non_leaf(scene: Scene) -> Diagnosis:
         "is added to .grad, and this hook runs right after. Other tensors only pass theirs on.",
         (Evidence(f"{name}: is_leaf False{by}"),),
         (
-            Hint("Use a plain hook, which gets the gradient that passes through",
+            Hint("Use a plain hook, which gets the gradient that passes through.",
                  call_of(name, ".register_hook(lambda grad: ...)")),
-            Hint("Or put it on the leaf itself, the parameter or input",
+            Hint("Or put it on the leaf itself, the parameter or input.",
                  f"{_leaf(scene)}.register_post_accumulate_grad_hook(hook)"),
         ),
         source=None if scene.failure is None else scene.failure.source,

@@ -56,7 +56,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 
 
 _ASK = Hint(
-    "See which line cut the graph: record the forward pass, and ask again",
+    "See which line cut the graph: record the forward pass, and ask again.",
     "with inspect_autograd.record(model) as recording:\n    train_one_step()",
 )
 
@@ -136,7 +136,7 @@ def _of_several(scene: Scene, index: int, name: str) -> tuple[Hint, ...]:
     return (
         Hint(
             f"If {name} is not to be trained, leave out output {index}; the other outputs that "
-            "have a graph are fine",
+            "have a graph are fine.",
             "torch.autograd.backward([t for t in outputs if t.requires_grad])",
         ),
     )

@@ -39,7 +39,7 @@ def diagnose_operator(scene: Scene) -> Diagnosis:
         ),
         hints=(
             Hint(
-                "Register the formula; this one is that of 2 · x",
+                "Register the formula; this one is that of 2 · x.",
                 "def setup_context(ctx, inputs, output):\n"
                 "    pass  # ctx.save_for_backward(...) what backward needs\n\n"
                 "def backward(ctx, grad_output):\n"
@@ -48,7 +48,7 @@ def diagnose_operator(scene: Scene) -> Diagnosis:
                 "setup_context=setup_context)",
             ),
             Hint(
-                "If no gradient should go through it, give it the values only",
+                "If no gradient should go through it, give it the values only.",
                 f"torch.ops.{name}(x.detach())",
             ),
         ),

@@ -53,16 +53,16 @@ def _of_weights(scene: Scene, name: str, kind: OutputKind) -> list[Hint]:
     )
     weights = Hint(
         f"Choose the weights yourself: v is a tensor {output and output.meta}, and the result is "
-        "vᵀJ",
+        "vᵀJ.",
         call_of(name, ".backward(gradient=v)"),
     )
     jacobian = Hint(
         "Get the whole Jacobian, if that is what you want; f is the function that computes "
-        f"{name} from x",
+        f"{name} from x.",
         JACOBIAN,
     )
     if kind.kind == "joined":
-        added = f"Add the {m} losses; to make some count for more, multiply them by weights first"
+        added = f"Add the {m} numbers; to make some count for more, multiply them by weights first"
         total = Hint(added + _gives(scene, ".sum().backward()"), total.code)
         return [total, mean, weights, jacobian]
     return [mean, total, weights, jacobian]
@@ -70,7 +70,7 @@ def _of_weights(scene: Scene, name: str, kind: OutputKind) -> list[Hint]:
 
 def _gives(scene: Scene, method: str) -> str:
     gradient = gradient_in_numbers(scene, method)
-    return f"; here {gradient}" if gradient else ""
+    return f"; here {gradient}." if gradient else "."
 
 
 def _of_kind(kind: OutputKind, name: str) -> list[Hint]:
@@ -79,19 +79,19 @@ def _of_kind(kind: OutputKind, name: str) -> list[Hint]:
     if kind.kind == "prediction":
         return [
             Hint(
-                "Compare it with a target, and start from the loss",
+                "Compare it with a target, and start from the loss.",
                 f"loss = criterion({name}, target)\nloss.backward()",
             )
         ]
     if kind.kind == "dim":
-        return [Hint("Leave out dim=, so that everything is reduced")]
+        return [Hint("Leave out dim=, so that everything is reduced.")]
     return []
 
 
 def _of_empty(name: str) -> Hint:
     return Hint(
         f"Find out why {name} is empty (a mask or slice that selects nothing, an empty batch), and "
-        "skip the step then; its mean would be NaN",
+        "skip the step then; its mean would be NaN.",
         f"if {call_of(name, '.numel()')}:\n    {call_of(name, '.mean()')}.backward()",
     )
 
@@ -99,12 +99,14 @@ def _of_empty(name: str) -> Hint:
 def _of_complex(name: str, meta: str) -> list[Hint]:
     return [
         Hint(
-            "Minimise the average of the absolute values, which is real",
+            "Minimise the average of the absolute values, which is real.",
             f"{call_of(name, '.abs().mean()')}.backward()",
         ),
-        Hint("Or the sum of their squares", f"{call_of(name, '.abs().square().sum()')}.backward()"),
         Hint(
-            f"Or choose the weights yourself: v is a tensor {meta}",
+            "Or the sum of their squares.", f"{call_of(name, '.abs().square().sum()')}.backward()"
+        ),
+        Hint(
+            f"Or choose the weights yourself: v is a tensor {meta}.",
             call_of(name, ".backward(gradient=v)"),
         ),
     ]
@@ -119,12 +121,12 @@ def _of_several(facts: CallFacts, call: FailingCall, name: str) -> list[Hint]:
     ]
     return [
         Hint(
-            "Reduce each output to one number and add them",
+            "Reduce each output to one number and add them.",
             f"({' + '.join(sums)}).backward()",
         ),
         Hint(
             f"Or give a gradient for each output; None will do for those of one number, not for "
-            f"{name}",
+            f"{name}.",
             f"torch.autograd.backward([{', '.join(names)}], [{', '.join(ones)}])",
         ),
     ]
@@ -137,15 +139,15 @@ def _of_grad(facts: CallFacts, call: FailingCall, name: str, m: int | None) -> l
     return [
         Hint(
             f"Add the {m} gradients. Where each number of {name} depends on its own number of {of} "
-            "alone, as in an elementwise function, this is the derivative at each point",
+            "alone, as in an elementwise function, this is the derivative at each point.",
             f"torch.autograd.grad({name}, {of}, grad_outputs=torch.ones_like({name}){graph})",
         ),
         Hint(
-            "The same in other words",
+            "The same in other words.",
             f"torch.autograd.grad({call_of(name, '.sum()')}, {of}{graph})",
         ),
         Hint(
-            f"Get all {m} gradients, one for each number: the Jacobian",
+            f"Get all {m} gradients, one for each number: the Jacobian.",
             f"[torch.autograd.grad(one, {of}, retain_graph=True)[0] "
             f"for one in {call_of(name, '.flatten()')}]",
         ),

@@ -30,7 +30,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
             SLUG,
             "The output holds more than one number, so PyTorch needs to be told where to start.",
             _WHY_SHORT,
-            hints=(Hint("Reduce it to one number first", "loss.mean().backward()"),),
+            hints=(Hint("Reduce it to one number first.", "loss.mean().backward()"),),
             certainty="likely",
         )
     name = named(output, call.output_text(None if scene.call is None else scene.call.failing))

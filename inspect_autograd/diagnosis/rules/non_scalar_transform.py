@@ -33,16 +33,16 @@ def diagnose_transform(scene: Scene) -> Diagnosis:
         evidence=_evidence(scene),
         hints=(
             Hint(
-                "Reduce the result in the function",
+                "Reduce the result in the function.",
                 f"torch.func.grad(lambda x: {f}(x).sum())(x)",
             ),
             Hint(
-                "If it has one element, drop its dimensions",
+                "If it has one element, drop its dimensions.",
                 f"torch.func.grad(lambda x: {f}(x).squeeze())(x)",
             ),
-            Hint("Compute the whole Jacobian", f"torch.func.jacrev({f})(x)"),
+            Hint("Compute the whole Jacobian.", f"torch.func.jacrev({f})(x)"),
             Hint(
-                f"Or weigh its rows yourself, v having the shape of {f}(x)",
+                f"Or weigh its rows yourself, v having the shape of {f}(x).",
                 f"value, vjp = torch.func.vjp({f}, x)\n(gradient,) = vjp(v)",
             ),
         ),

@@ -131,7 +131,7 @@ def _hints(scene: Scene, call: FailingCall, unused: TensorFacts, index: int | No
         whole, part = _split(name)
         hints.append(
             Hint(
-                "Ask for the gradient of the whole tensor, and take the part of that",
+                "Ask for the gradient of the whole tensor, and take the part of that.",
                 f"torch.autograd.grad({start}, {whole})[0]{part}",
             )
         )
@@ -140,27 +140,27 @@ def _hints(scene: Scene, call: FailingCall, unused: TensorFacts, index: int | No
         if origin:
             hints.append(
                 Hint(
-                    f"Ask for the gradient of {origin}, and give it the other shape afterwards",
+                    f"Ask for the gradient of {origin}, and give it the other shape afterwards.",
                     f"torch.autograd.grad({start}, {origin})[0].reshape_as({name})"
                     if unused.is_view
                     else f"torch.autograd.grad({start}, {origin})",
                 )
             )
-        hints.append(Hint(f"Or compute {start} from {name}, after {name} was made"))
+        hints.append(Hint(f"Or compute {start} from {name}, after {name} was made."))
     else:
         hints.append(Hint(f"If {start} should depend on {name}, use {name} itself where it is "
-                          "computed: no detach(), no copy, no other variable"))  # fmt: skip
+                          "computed: no detach(), no copy, no other variable."))  # fmt: skip
     return [*hints, _allow(name), _ZEROS]
 
 
 def _allow(name: str) -> Hint:
     return Hint(
-        f"If it need not depend on {name}, allow that: the gradient then is None",
+        f"If it need not depend on {name}, allow that: the gradient then is None.",
         "torch.autograd.grad(..., allow_unused=True)",
     )
 
 
-_ZEROS = Hint("Or get zeros instead of None", "torch.autograd.grad(..., materialize_grads=True)")
+_ZEROS = Hint("Or get zeros instead of None.", "torch.autograd.grad(..., materialize_grads=True)")
 
 
 def _is_subscript(call: FailingCall, index: int | None) -> bool:
@@ -187,9 +187,9 @@ def _conflict(scene: Scene) -> Diagnosis:
         "materialize_grads=True gives zeros for an input that was not used, so unused inputs are "
         "allowed with it. allow_unused=False asks for an error in that case.",
         hints=(
-            Hint("For zeros, leave out allow_unused",
+            Hint("For zeros, leave out allow_unused.",
                  f"torch.autograd.grad({start}, {name}, materialize_grads=True)"),
-            Hint("For an error, leave out materialize_grads",
+            Hint("For an error, leave out materialize_grads.",
                  f"torch.autograd.grad({start}, {name})"),
         ),
         source=None if scene.failure is None else scene.failure.source,

@@ -34,13 +34,13 @@ def test_what_is_said(tmp_path: Path) -> None:
 
         - spectrum was made by SumBackward0
         - its leaves are real: an operation on the way made it complex
-        * Minimise its absolute value
+        * Minimise its absolute value.
               spectrum.abs().backward()
-        * Or the square of it, which is smooth at 0
+        * Or the square of it, which is smooth at 0.
               spectrum.abs().square().backward()
-        * Or its real part, if the imaginary part is known to be 0
+        * Or its real part, if the imaginary part is known to be 0.
               spectrum.real.backward()
-        * Or say what the gradient is to be: 1 here gives that of the real part
+        * Or say what the gradient is to be: 1 here gives that of the real part.
               spectrum.backward(torch.ones_like(spectrum))
         (certain)
         """)

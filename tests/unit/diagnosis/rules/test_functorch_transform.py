@@ -36,15 +36,15 @@ def test_what_is_said(tmp_path: Path) -> None:
 
         - `loss.backward()` at program.py:4 is what failed @4
         - it runs inside `torch.func.grad(energy)(torch.randn(3))` at program.py:7 @7
-        * Leave out backward(): return the loss, and let the transform differentiate
+        * Leave out backward(): return the loss, and let the transform differentiate.
               def energy(x):
                   ...
                   return loss
 
               gradient = torch.func.grad(energy)(x)
-        * For a gradient inside of another, nest the transforms
+        * For a gradient inside of another, nest the transforms.
               torch.func.grad(lambda x: torch.func.grad(inner)(x).sum())(x)
-        * Or do without the transform
+        * Or do without the transform.
               loss = energy(x)  # x.requires_grad_() before
               loss.backward()
         (certain, line 4)

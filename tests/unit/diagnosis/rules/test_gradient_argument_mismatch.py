@@ -30,11 +30,11 @@ def test_what_is_said(tmp_path: Path) -> None:
         have exactly the shape of the output; it is not broadcast.
 
         - MulBackward0 made y; it takes a gradient f32[3]
-        * It has as many numbers, so reshape it
+        * It has as many numbers, so reshape it.
               y.backward(weights.reshape_as(y))
-        * Give one weight for each number
+        * Give one weight for each number.
               y.backward(torch.ones_like(y))
-        * Or start from one number
+        * Or start from one number.
               y.sum().backward()
         (certain, line 4)
         """)

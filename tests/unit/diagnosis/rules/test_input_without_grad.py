@@ -37,9 +37,9 @@ def test_what_is_said(tmp_path: Path) -> None:
         - layer.weight: a parameter, requires_grad False; it is a frozen parameter
         (requires_grad=False)
         * Let layer.weight require grad before anything is computed from it, and compute
-        again
+        again.
               layer.weight.requires_grad_()
-        * Or leave layer.weight out of the inputs
+        * Or leave layer.weight out of the inputs.
         (certain, line 5)
         """)
 

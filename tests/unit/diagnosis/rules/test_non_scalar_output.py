@@ -48,15 +48,15 @@ def test_what_is_said(tmp_path: Path) -> None:
         - its values are [0, 1, 4]
         - its graph leads to x (f32[3])
         * Minimise the average of the 3 numbers: each weighs 1/3; here x.grad = [0,
-        0.6667, 1.333]
+        0.6667, 1.333].
               y.mean().backward()
         * Minimise their sum: each weighs 1, which is 3 times the gradient of the
-        average, and the same as gradient=torch.ones_like(y); here x.grad = [0, 2, 4]
+        average, and the same as gradient=torch.ones_like(y); here x.grad = [0, 2, 4].
               y.sum().backward()
-        * Choose the weights yourself: v is a tensor f32[3], and the result is vᵀJ
+        * Choose the weights yourself: v is a tensor f32[3], and the result is vᵀJ.
               y.backward(gradient=v)
         * Get the whole Jacobian, if that is what you want; f is the function that
-        computes y from x
+        computes y from x.
               torch.func.jacrev(f)(x)
         (certain)
         """)

@@ -33,12 +33,12 @@ def test_what_is_said(tmp_path: Path) -> None:
 
         - the graph of loss leads to x (f32[6])
         - table was made by ViewBackward0, which is not in that graph
-        * Ask for the gradient of x, and give it the other shape afterwards
+        * Ask for the gradient of x, and give it the other shape afterwards.
               torch.autograd.grad(loss, x)[0].reshape_as(table)
-        * Or compute loss from table, after table was made
-        * If it need not depend on table, allow that: the gradient then is None
+        * Or compute loss from table, after table was made.
+        * If it need not depend on table, allow that: the gradient then is None.
               torch.autograd.grad(..., allow_unused=True)
-        * Or get zeros instead of None
+        * Or get zeros instead of None.
               torch.autograd.grad(..., materialize_grads=True)
         (certain)
         """)
