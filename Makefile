@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 .PHONY: help demo test check bench format clean
 
 help:
-	@echo "make demo     draw example graphs into out/"
+	@echo "make demo     show the main job, and draw graphs into out/"
 	@echo "make test     run the tests"
 	@echo "make check    lint, types, import contracts, examples in the documentation"
 	@echo "make bench    measure the overhead against plain PyTorch"
@@ -22,6 +22,7 @@ help:
 
 demo: $(INSTALLED)
 	$(BIN)/inspect-autograd demo --out out
+	$(BIN)/python scripts/nonscalar_backward.py --out out
 
 # `make check` runs tests/docs.
 test: $(INSTALLED)

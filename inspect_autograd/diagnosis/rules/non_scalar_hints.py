@@ -75,7 +75,7 @@ def _gives(scene: Scene, method: str) -> str:
 
 def _of_kind(kind: OutputKind, name: str) -> list[Hint]:
     if kind.kind == "unreduced":
-        return [Hint('Leave out reduction="none"; the loss then is the average by itself')]
+        return [Hint('Leave out reduction="none"; the loss then is the average by itself.')]
     if kind.kind == "prediction":
         return [
             Hint(
