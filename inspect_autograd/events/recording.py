@@ -194,11 +194,12 @@ class Recording:
         from ..graph.saved_memory import find_saved_memory
 
         traces = self.traces
+        if not traces:
+            _ = self.graph  # Says why there is none.
         if not -len(traces) <= trace < len(traces):
             raise ArgumentError(
                 f"trace is {trace}, but this recording holds {len(traces)} backward passes",
-                remedy="Give an index in recording.traces; without a backward pass in the block "
-                "there is none.",
+                remedy="Give an index in recording.traces; -1 is the last one.",
             )
         return find_saved_memory(traces[trace].graph, by=by, depth=depth)
 

@@ -72,7 +72,7 @@ def _body(finding: Finding) -> str:
 def _places(finding: Finding) -> str:
     rows = [(place.label, _place(place)) for place in finding.places]
     if finding.message:
-        rows.append(("PyTorch", _escape(finding.message)))
+        rows.append((finding.speaker, _escape(finding.message)))
     cells = "".join(
         f'<div style="margin: 0.3em 0"><span style="{_QUIET}">{label}</span> {content}</div>'
         for label, content in rows

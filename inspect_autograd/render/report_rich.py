@@ -81,7 +81,7 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     for place in finding.places:
         yield from _place(place)
     if finding.message:
-        yield _hanging(Text(f"{'PyTorch':{LABEL}}", "dim"), Text(finding.message, "red"))
+        yield _hanging(Text(f"{finding.speaker:{LABEL}}", "dim"), Text(finding.message, "red"))
     if finding.certainty:
         yield ""
         yield Text(finding.certainty, "yellow")

@@ -43,7 +43,7 @@ def _finding(finding: Finding, width: int) -> Iterator[list[str]]:
     yield _wrap(finding.summary, width)
     where = [line for place in finding.places for line in _place(place)]
     if finding.message:
-        where += _labelled("PyTorch", finding.message, width)
+        where += _labelled(finding.speaker, finding.message, width)
     if where:
         yield where
     if finding.certainty:

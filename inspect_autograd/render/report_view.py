@@ -90,6 +90,11 @@ class Finding:
     slug: str = ""
     label: str = ""
 
+    @property
+    def speaker(self) -> str:
+        """Whose words `message` are: of a failure that is not known, maybe not PyTorch's."""
+        return "PyTorch" if self.slug else "error"
+
 
 @dataclass(frozen=True, slots=True)
 class ReportView:

@@ -91,7 +91,7 @@ def test_an_unknown_failure_is_said_to_be_unknown() -> None:
         "",
         "  raised   train.py:12 in step",
         "               loss.backward()",
-        "  PyTorch  RuntimeError: element 0 of tensors does not require grad",
+        "  error    RuntimeError: element 0 of tensors does not require grad",
         "",
         "What was found",
         "  - `loss.backward()` was running (train.py:12)",
