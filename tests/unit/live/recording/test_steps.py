@@ -153,6 +153,6 @@ def test_a_step_that_raises_leaves_the_recording_whole() -> None:
 def test_without_a_backward_pass_there_is_no_graph_and_no_memory_to_ask_for() -> None:
     with ia.record() as recording:
         torch.ones(2, requires_grad=True).exp()
-    for ask in (lambda: recording.graph, lambda: recording.saved_memory()):
+    for ask in (lambda: recording.graph, recording.saved_memory):
         with pytest.raises(ia.InspectAutogradError, match="no backward pass ran in its block"):
             ask()
