@@ -135,10 +135,14 @@ class ThreadWatch(TorchFunctionMode):
         Where it was called by `Tensor.backward`, that call itself came by this mode, which is off
         until it is over. But a backward of the user's, a hook, or a recomputed forward pass has
         to be seen.
+
+        Not where a process group is at work: DistributedDataParallel communicates in the pass, and
+        a thread of its own lets go of every mode that was on then. It needs the interpreter's lock
+        for that, while `destroy_process_group` may hold the lock and wait for the thread.
         """
         if self.is_updating:  # Without a closure, no step runs a pass.
             self._end_abandoned_step()
-        is_off = self._is_active and not is_mode_on(self)
+        is_off = self._is_active and not is_mode_on(self) and not _is_distributed()
         if is_off:
             push_mode(self)
         self._pushed.append(is_off)
@@ -312,3 +316,7 @@ class ThreadWatch(TorchFunctionMode):
     def follow_into_thread(self) -> Callable[[], Callable[[], None]]:
         """This thread starts another one."""
         return self.host.watch_thread
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
