@@ -64,6 +64,8 @@ PRIVATE_NAMES = {
         "saved tensors of custom Functions are not shown"
     ),
     "torch.Tensor._version": "a saved tensor that was modified in place cannot be told",
+    "torch.Tensor._backward_hooks": "explain() and watch() do not see the hooks of tensors",
+    "torch.Tensor._post_accumulate_grad_hooks": "explain() does not see the hooks of leaves",
     "torch.UntypedStorage._cdata": "tensors that share memory cannot be told",
     "torch.Tensor._indices": "the memory of sparse tensors is not counted",
     "torch.Tensor._values": "the memory of sparse tensors is not counted",
@@ -73,7 +75,8 @@ PRIVATE_NAMES = {
     "torch._C._current_graph_task_id": "trace() fails",
     "torch._C._current_autograd_node": "why a node makes NaN or Inf is not said",
     "torch._C._len_torch_dispatch_stack": "trace() fails",
-    "torch._C._len_torch_function_stack": "trace() fails",
+    "torch._C._len_torch_function_stack": "record() fails",
+    "torch._C._is_torch_function_mode_enabled": "trace() fails",
     "torch.autograd._engine_run_backward": "trace() fails",
     "torch.autograd._get_sequence_nr": "second-order nodes are not told apart",
     "torch.utils._python_dispatch.TorchDispatchMode": "capture() fails",
