@@ -21,16 +21,21 @@ __all__ = [
     "Creation",
     "Cut",
     "Edge",
+    "EngineState",
     "Event",
+    "ExecutionOrder",
     "Graph",
     "GraphHolders",
     "InspectAutogradError",
     "Mutation",
     "Node",
+    "NodeStatus",
     "Recording",
     "SavedMemory",
     "SavedTensor",
     "SourceLine",
+    "Step",
+    "Stepper",
     "TensorMeta",
     "TensorStats",
     "Trace",
@@ -41,6 +46,7 @@ __all__ = [
     "diagnose",
     "edit_gradients",
     "edits",
+    "execution_order",
     "explain",
     "explaining",
     "graph_holders",
@@ -49,6 +55,7 @@ __all__ = [
     "make_dot",
     "record",
     "saved_memory",
+    "step",
     "trace",
     "uninstall",
     "watch",
@@ -61,16 +68,21 @@ _MODULE_OF_NAME = {
     "Creation": ".graph.creation",
     "Cut": ".events.effects",
     "Edge": ".graph.records",
+    "EngineState": ".events.engine_state",
     "Event": ".events.records",
+    "ExecutionOrder": ".graph.execution_order",
     "Graph": ".graph.graph",
     "GraphHolders": ".graph.holders",
     "InspectAutogradError": ".errors",
     "Mutation": ".events.effects",
     "Node": ".graph.records",
+    "NodeStatus": ".events.engine_state",
     "Recording": ".events.recording",
     "SavedMemory": ".graph.saved_memory",
     "SavedTensor": ".graph.records",
     "SourceLine": ".graph.creation",
+    "Step": ".live.stepping.step",
+    "Stepper": ".live.stepping.stepper",
     "TensorMeta": ".graph.tensor_meta",
     "TensorStats": ".events.records",
     "Trace": ".events.trace",
@@ -80,6 +92,7 @@ _MODULE_OF_NAME = {
     "diagnose": ".live.diagnosing.diagnose",
     "edit_gradients": ".live.edit_gradients",
     "edits": ".live.edits",
+    "execution_order": ".graph.execution_order",
     "explain": ".live.post_mortem.explain",
     "explaining": ".live.post_mortem.explaining",
     "graph_holders": ".live.holders.graph_holders",
@@ -88,6 +101,7 @@ _MODULE_OF_NAME = {
     "make_dot": ".torchviz_style",
     "record": ".live.recording.recorder",
     "saved_memory": ".live.saved_memory",
+    "step": ".live.stepping.stepper",
     "trace": ".live.tracing.tracer",
     "uninstall": ".live.post_mortem.install",
     "watch": ".live.diagnosing.watch",
@@ -101,11 +115,13 @@ if TYPE_CHECKING:
     from .diagnosis.why_no_grad import WhyNoGrad
     from .errors import InspectAutogradError
     from .events.effects import Cut, Mutation
+    from .events.engine_state import EngineState, NodeStatus
     from .events.file import load
     from .events.recording import Recording
     from .events.records import Event, TensorStats
     from .events.trace import Trace
     from .graph.creation import Creation, SourceLine
+    from .graph.execution_order import ExecutionOrder, execution_order
     from .graph.graph import Graph
     from .graph.holders import GraphHolders
     from .graph.records import Edge, Node, SavedTensor
@@ -123,6 +139,8 @@ if TYPE_CHECKING:
     from .live.post_mortem.install import install, uninstall
     from .live.recording.recorder import record
     from .live.saved_memory import saved_memory
+    from .live.stepping.step import Step
+    from .live.stepping.stepper import Stepper, step
     from .live.tracing.tracer import trace
     from .live.vjp.check import check_vjp
     from .torchviz_style import make_dot

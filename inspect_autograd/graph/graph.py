@@ -111,14 +111,14 @@ class Graph:
 
     def next_nodes(self, node: Node | int) -> tuple[Node, ...]:
         """The nodes that `node` passes its gradients on to, in slot order, each once."""
-        id = self._id_of(node, "node")
+        id = self.id_of(node, "node")
         edges, nodes = self.edge_table, self.nodes
         targets = edges.targets[edges.starts[id] : edges.starts[id + 1]]
         return tuple(nodes[target] for target in dict.fromkeys(targets))
 
     def previous_nodes(self, node: Node | int) -> tuple[Node, ...]:
         """The nodes that pass a gradient to `node`, in the order of their ids, each once."""
-        id = self._id_of(node, "node")
+        id = self.id_of(node, "node")
         starts, positions = self._reverse
         sources = (self.edge_table.sources[p] for p in positions[starts[id] : starts[id + 1]])
         nodes = self.nodes
@@ -126,13 +126,13 @@ class Graph:
 
     def descendants(self, node: Node | int) -> tuple[Node, ...]:
         """All nodes that the gradient of `node` flows on to, without itself."""
-        id = self._id_of(node, "node")
+        id = self.id_of(node, "node")
         edges = self.edge_table
         return self._select(find_reachable(edges.starts, edges.targets, [id]) - {id})
 
     def ancestors(self, node: Node | int) -> tuple[Node, ...]:
         """All nodes from which a gradient flows to `node`, without itself."""
-        id = self._id_of(node, "node")
+        id = self.id_of(node, "node")
         starts, positions = self._reverse
         sources = array("q", (self.edge_table.sources[p] for p in positions))
         return self._select(find_reachable(starts, sources, [id]) - {id})
@@ -143,7 +143,7 @@ class Graph:
         Returns:
             The nodes on the way; empty if no gradient flows from the one to the other.
         """
-        origin, goal = self._id_of(source, "source"), self._id_of(target, "target")
+        origin, goal = self.id_of(source, "source"), self.id_of(target, "target")
         nodes = self.nodes
         return tuple(nodes[id] for id in find_path(self.edge_table, origin, goal))
 
@@ -173,7 +173,7 @@ class Graph:
             nodes: Only what these nodes save; all nodes by default.
         """
         saved = self.node_table.saved
-        ids = saved if nodes is None else [self._id_of(node, "nodes") for node in nodes]
+        ids = saved if nodes is None else [self.id_of(node, "nodes") for node in nodes]
         storages = {tensor.storage for id in ids for tensor in saved.get(id, ())}
         return sum(self.storages[index].bytes for index in storages if index is not None)
 
@@ -335,7 +335,17 @@ class Graph:
         nodes = self.nodes
         return tuple(nodes[id] for id in sorted(ids))
 
-    def _id_of(self, node: Node | int, argument: str) -> int:
+    def id_of(self, node: Node | int, argument: str = "node") -> int:
+        """The id of a node of this graph that is given as a Node or as its id.
+
+        Args:
+            node: The node.
+            argument: What an error calls it.
+
+        Raises:
+            ArgumentError: The graph has no node with this id.
+            ArgumentTypeError: It is neither.
+        """
         if isinstance(node, bool) or not isinstance(node, Node | int):
             raise ArgumentTypeError(
                 f"{argument} is {node!r} of type {type(node).__name__}; "

@@ -23,12 +23,21 @@ MAX_NOTES = 100
 
 @dataclass(frozen=True, slots=True)
 class LiveRoot:
-    """A live node to start from, and the tensor's place in what was given; see `Root`."""
+    """A live node to start from, and the tensor's place in what was given; see `Root`.
+
+    Attributes:
+        path: As in `Root`.
+        node: The live node.
+        slot: As in `Root`.
+        meta: As in `Root`.
+        tensor: The tensor; None if a node or a GradientEdge was given.
+    """
 
     path: str
     node: LiveNode
     slot: int
     meta: TensorMeta | None
+    tensor: torch.Tensor | None = None
 
 
 def find_roots(outputs: Any, metas: TensorMetaCache) -> tuple[list[LiveRoot], list[Note]]:
@@ -64,10 +73,10 @@ def _to_root(path: str, value: Any, metas: TensorMetaCache) -> LiveRoot | None:
         if explain_spoiled_view(value) is not None:
             return None
         if value.grad_fn is not None:
-            return LiveRoot(path, value.grad_fn, value.output_nr, metas.describe(value))
+            return LiveRoot(path, value.grad_fn, value.output_nr, metas.describe(value), value)
         if value.requires_grad and value.is_leaf and not value.is_inference():
             edge = accumulate_grad_of(value)
-            return LiveRoot(path, edge.node, edge.output_nr, metas.describe(value))
+            return LiveRoot(path, edge.node, edge.output_nr, metas.describe(value), value)
         return None
     if isinstance(value, torch.autograd.graph.GradientEdge):
         return LiveRoot(path, value.node, value.output_nr, None)

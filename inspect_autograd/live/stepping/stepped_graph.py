@@ -1,0 +1,59 @@
+"""The graph that is stepped through: live, and as records when somebody looks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from ...graph.graph import Graph
+from ..attributors import innermost_attributor
+from ..capture import capture_live
+from ..node_selection import name_nodes, select_by_glob, select_nodes
+from ..parameters import TensorNames
+from ..private_torch import LiveNode, unobserved
+from ..roots import LiveRoot
+from ..walk import LiveGraph, walk_graph
+
+__all__ = ["SteppedGraph"]
+
+
+class SteppedGraph:
+    """Shared by a stepper and its steps; it knows neither, so that nothing goes round in a circle.
+
+    Args:
+        outputs: What the pass starts from.
+        roots: The nodes of these.
+        names: Names of parameters and inputs.
+
+    Attributes:
+        live: The live nodes, by id.
+    """
+
+    def __init__(self, outputs: Any, roots: list[LiveRoot], names: TensorNames) -> None:
+        self._outputs = outputs
+        self._names = names
+        self.live: LiveGraph = walk_graph([root.node for root in roots])
+        if innermost_attributor() is not None:
+            _ = self.graph  # Lines and modules are known only as long as the block is open.
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The same nodes as records, with the same ids."""
+        with unobserved():
+            return capture_live(self._outputs, self._names).graph
+
+    def select(self, wanted: Any, argument: str) -> frozenset[int]:
+        """Ids of the nodes that an argument asks for; see `select_nodes`."""
+        if isinstance(wanted, str):
+            found = [node.id for node in self.graph.find(wanted)]
+            return frozenset(found or select_by_glob(wanted, self._node_names, argument))
+        return frozenset(select_nodes(wanted, self.live, self._node_names, argument))
+
+    @cached_property
+    def _node_names(self) -> list[tuple[str, ...]]:
+        return name_nodes(self.live.nodes, self._names)
+
+    def leaf(self, id: int) -> Any:
+        """The tensor of an AccumulateGrad; None for another node."""
+        node: LiveNode = self.live.nodes[id]
+        return getattr(node, "variable", None)
