@@ -17,6 +17,7 @@ from ..walk import LiveGraph
 from .bookkeeping import Bookkeeping
 from .inner_passes import InnerPasses
 from .input_buffer import InputBuffer, Part
+from .leaf_gradient import as_leaf_gradient
 from .run_node import RecomputeOnce, run_node
 from .validate import fit_gradient
 
@@ -138,7 +139,8 @@ class Engine:
             book.take()
             gradient = buffer.sums[0] if self._kinds[id] == "leaf" else None
             if gradient is not None:
-                self._reach_leaf(self._live.nodes[id].variable, gradient)
+                leaf = self._live.nodes[id].variable
+                self._reach_leaf(leaf, as_leaf_gradient(leaf, gradient))
             ready = self.pass_on(book, id, returned)
         return Executed(id, buffer, tuple(returned), ready, ran, tuple(self._reached))
 
@@ -185,7 +187,7 @@ class Engine:
             if (
                 gradient.dtype != expected.dtype
                 or gradient.is_nested
-                or gradient.shape != expected.shape
+                or gradient.shape != tuple(expected.shape)
                 or gradient.device != expected.device
             ):
                 gradient = fit_gradient(gradient, expected, _Origin(self._live.nodes[id], slot))

@@ -53,23 +53,11 @@ class InputBuffer:
 
 
 def add_gradients(before: torch.Tensor, more: torch.Tensor) -> torch.Tensor:
-    """The sum, as `InputBuffer::accumulate` makes it, down to the last bit and the strides.
+    """The sum, as `InputBuffer::accumulate` makes it, down to the last bit.
 
-    The engine writes into `before` where nobody else can see it. Here a step keeps what it has
-    seen, so the sum is a new tensor; only its strides have to be those of `before`, since the
-    strides decide in which order later reductions add.
+    Where nobody else can see `before`, the engine adds to it in place. Here a step keeps what it
+    has seen, so the sum is a new tensor, whose elements lie in the same order: that of `before`.
     """
     if before.layout in (torch.sparse_coo, torch.sparse_csr):
         return more + before
-    total = before + more
-    if (
-        total.layout is torch.strided
-        and before.layout is torch.strided
-        and not total.is_nested
-        and total.stride() != before.stride()
-        and before.is_contiguous()
-        and total.shape == before.shape
-        and not torch.is_grad_enabled()
-    ):
-        return torch.empty_like(before).copy_(total)
-    return total
+    return before + more

@@ -66,7 +66,7 @@ def _gradient_for(root: LiveRoot, value: Any) -> torch.Tensor:
             f"gradient for {where} is of type {type(value).__name__}; expected a tensor",
             remedy="Give a tensor of the shape of the output, such as torch.ones_like(y).",
         )
-    shape = tensor.shape if tensor is not None else expected.shape
+    shape = tuple(tensor.shape if tensor is not None else expected.shape)
     if value.shape != shape:
         raise ArgumentError(
             f"gradient for {where} has shape {list(value.shape)}; expected {list(shape)}, "

@@ -30,7 +30,7 @@ def fit_gradient(gradient: torch.Tensor, expected: Any, origin: object) -> torch
         GradientRefusedError: Its shape, type or device cannot belong to that tensor.
     """
     if not expected.is_nested_tensor and not gradient.is_nested:
-        shape = expected.shape
+        shape = tuple(expected.shape)
         if gradient.shape != shape:
             gradient = _reduce(gradient, shape, origin)
     dtype = expected.dtype
@@ -51,7 +51,7 @@ def fit_gradient(gradient: torch.Tensor, expected: Any, origin: object) -> torch
     return gradient
 
 
-def _reduce(gradient: torch.Tensor, shape: torch.Size, origin: object) -> torch.Tensor:
+def _reduce(gradient: torch.Tensor, shape: tuple[int, ...], origin: object) -> torch.Tensor:
     try:
         # at::sum_to of ATen/ExpandUtils.h: one sum over all dimensions that were broadcast, and
         # not one after the other, which adds in another order.
