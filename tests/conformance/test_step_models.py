@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+import torch._functorch.config
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -168,22 +169,24 @@ def test_checkpoint(use_reentrant: bool) -> None:
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_compiled(backend: str) -> None:
+    # With donated buffers, compiled code writes over what it saved, and refuses to run twice.
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 3))
     x = torch.randn(4, 6)
     compiled = torch.compile(model, backend=backend)
-    compiled(x).sum().backward()
-    expected = [parameter.grad for parameter in model.parameters()]
-    model.zero_grad()
-    stepper = ia.step(compiled(x).sum()).run()
+    with torch._functorch.config.patch(donated_buffer=False):
+        compiled(x).sum().backward()
+        expected = [parameter.grad for parameter in model.parameters()]
+        model.zero_grad()
+        stepper = ia.step(compiled(x).sum()).run()
     assert_same_gradients([*map(stepper.gradient_of, model.parameters())], expected)
 
 
 class Selects(torch.autograd.Function):
     """Two outputs; its backward tells whether it got None or zeros for the one that is unused."""
 
-    seen: list[Any] = []
-    zeros = True
+    seen: ClassVar[list[Any]] = []
+    zeros: ClassVar[bool] = True
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,7 +205,8 @@ class Selects(torch.autograd.Function):
 def test_custom_function_with_an_unused_output(zeros: bool) -> None:
     Selects.seen, Selects.zeros = [], zeros
     x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
-    loss = Selects.apply(x, 3.0, y)[0].sum()
+    apply: Any = Selects.apply
+    loss = apply(x, 3.0, y)[0].sum()
     order = order_of_engine(
         pair_with_live(ia.capture(loss), [loss]), lambda: loss.backward(retain_graph=True)
     )

@@ -154,7 +154,7 @@ def test_double_backward(program: list[Instruction], picks: list[int]) -> None:
         return
     stepper = ia.step(roots, weights(roots), leaves, create_graph=True).run()
     assert_same_gradients(stepper.gradients, first)
-    able = [g for g in first if g is not None and g.requires_grad]
+    able = [g for g in list[Tensor | None](first) if g is not None and g.requires_grad]
     ours = [g for g in stepper.gradients if g is not None and g.requires_grad]
     assert len(ours) == len(able)
     if not able:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,37 +31,49 @@ class InnerPasses:
     def __init__(self, receive: Callable[[torch.Tensor, torch.Tensor], None]) -> None:
         self._receive = receive
         self._thread = 0
+        self._aside: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor | None]] = {}
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
-        """Passes that start inside, in this thread, do not touch `.grad`."""
+        """Around the call of a node: passes that start inside, in this thread, leave no trace."""
         self._thread = threading.get_ident()
+        self._aside = {}
+        has_run = False
         watch(self)
         try:
             yield
+            has_run = True
         finally:
             unwatch(self)
+            self._put_back(has_run)
 
-    def begin(self, call: EngineCall) -> object:
-        """Put the gradients of the leaves aside."""
+    def begin(self, call: EngineCall) -> None:
+        """Put the gradients of the leaves aside.
+
+        They stay so until the node has run: a checkpoint reads the gradients of its inputs from
+        the `.grad` of copies that it has made of these.
+        """
         if threading.get_ident() != self._thread or call.call != "backward":
-            return None
+            return
         roots, _ = find_roots(list(call.outputs), TensorMetaCache())
-        leaves = [
-            node.variable
-            for node in walk_graph([root.node for root in roots]).nodes
-            if hasattr(node, "variable")
-        ]
-        aside = [(leaf, leaf.grad) for leaf in leaves]
-        for leaf in leaves:
-            leaf.grad = None
-        return aside
+        for node in walk_graph([root.node for root in roots]).nodes:
+            leaf = getattr(node, "variable", None)
+            if leaf is None:
+                continue
+            known = self._aside.get(id(leaf))
+            if known is None or known[0]() is not leaf:
+                self._aside[id(leaf)] = (weakref.ref(leaf), leaf.grad)
+                leaf.grad = None
 
-    def end(self, token: Any, error: BaseException | None, results: Sequence[Any]) -> None:
-        """Take what has arrived, and put back what was there."""
-        del results
-        for leaf, before in token or ():
-            gradient = leaf.grad
-            leaf.grad = before
-            if gradient is not None and error is None:
+    def end(self, token: object, error: BaseException | None, results: Sequence[Any]) -> None:
+        """Nothing to do: see `begin`."""
+
+    def _put_back(self, has_run: bool) -> None:
+        for reference, before in self._aside.values():
+            leaf = reference()
+            if leaf is None:
+                continue  # A copy that only the node knew.
+            gradient, leaf.grad = leaf.grad, before
+            if gradient is not None and has_run:
                 self._receive(leaf, gradient)
+        self._aside = {}
