@@ -10,10 +10,14 @@ IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: help demo test check bench format clean
+# Scripts that draw pictures for the documentation, each into the folder that --out names.
+FIGURE_SCRIPTS := $(wildcard scripts/build_*_figures.py)
+
+.PHONY: help demo docs test check bench format clean
 
 help:
 	@echo "make demo     show the main job, and draw graphs into out/"
+	@echo "make docs     build the documentation as a site, to be read without a network"
 	@echo "make test     run the tests"
 	@echo "make check    lint, types, import contracts, examples in the documentation"
 	@echo "make bench    measure the overhead against plain PyTorch"
@@ -23,6 +27,13 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/inspect-autograd demo --out out
 	$(BIN)/python scripts/nonscalar_backward.py --out out
+
+# From scratch, since a docstring of any module may have changed; a warning is an error.
+docs: $(INSTALLED)
+	@for script in $(FIGURE_SCRIPTS); do \
+		echo "$$script" && $(BIN)/python "$$script" --out docs/images || exit 1; done
+	$(BIN)/python -m sphinx -qEW --keep-going -b html -d out/site-cache docs out/site
+	@echo "Open out/site/index.html in a browser; no network is needed."
 
 # `make check` runs tests/docs.
 test: $(INSTALLED)

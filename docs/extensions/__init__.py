@@ -1,0 +1,1 @@
+"""What our pages need beyond Sphinx and its parser of Markdown, one matter a file."""
