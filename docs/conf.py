@@ -5,12 +5,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-import inspect_autograd
+from inspect_autograd import __version__  # noqa: E402 (found by the line above)
 
 project = "inspect_autograd"
 author = "inspect_autograd contributors"
 project_copyright = author
-version = release = inspect_autograd.__version__
+version = release = __version__
 language = "en"
 
 extensions = [
@@ -51,13 +51,16 @@ toc_object_entries_show_parents = "hide"
 # -- pages that need no network: nothing is loaded that does not lie beside them -------------------
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"inspect_autograd {release}"
+html_title = project
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_search_language = "en"
 html_copy_source = False
 html_show_sourcelink = False
+# Browsers do not let a page that was opened as a file read the text of another one.
+html_show_search_summary = False
+html_domain_indices = False
 html_sidebars = {"**": ["sidebar-contents.html"]}
 html_theme_options = {
     "navbar_center": [],

@@ -27,9 +27,9 @@ def help_of(verb: str) -> str:
     """The help of a verb, or of the command itself for an empty string."""
     printed = io.StringIO()
     # argparse asks the environment how wide the terminal is, and whether it has colours.
-    with patch.dict(os.environ, {"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}):
-        with redirect_stdout(printed):
-            code = main([*verb.split(), "--help"])
+    terminal = {"COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
+    with patch.dict(os.environ, terminal), redirect_stdout(printed):
+        code = main([*verb.split(), "--help"])
     if code:
         raise ValueError(f"inspect-autograd {verb} --help ends with exit status {code}")
     return printed.getvalue()

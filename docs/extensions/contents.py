@@ -34,7 +34,7 @@ CONTENTS: dict[str, list[str]] = {
     ],
     "Rules": ["rules/*"],
     "Reference": ["reference/*"],
-    "For contributors": ["architecture", "stability"],
+    "For contributors": ["architecture", "stability", "changelog"],
 }
 """Patterns of pages by section; sections appear in this order, empty ones not at all.
 
@@ -44,12 +44,24 @@ A folder that has a page `index` is shown as that page, below which the others s
 BELOW = {
     "reference": [
         f"reference/{page}"
-        for page in ("graphs", "traces", "stepping", "recordings", "memory", "diagnosing", "errors", "*")
+        for page in (
+            "graphs",
+            "traces",
+            "stepping",
+            "recordings",
+            "memory",
+            "diagnosing",
+            "errors",
+            "*",
+        )
     ],
 }
 """Patterns of the pages below the index of a folder, where an order by name is not good enough."""
 
 MARKER = re.compile(r"^<!-- contents: (?P<section>[^,]+?)(?P<hidden>, in the sidebar)? -->$", re.M)
+# Pages of the site that stand for files beside docs/, which is where links lead on GitHub.
+OUTSIDE = {"CHANGELOG.md": "/changelog.md", "README.md": "/index.md"}
+LINK_OUTSIDE = re.compile(r"(?<=\]\()(?:\.\./)+(CHANGELOG\.md|README\.md)(?=[#)])")
 LANGUAGES = {"tour-zh/": "zh-Hans"}
 
 
@@ -80,6 +92,7 @@ def toctree(pages: list[str], *options: str) -> str:
 
 def _add_contents(app: Sphinx, page: str, source: list[str]) -> None:
     pages = app.env.found_docs
+    source[0] = LINK_OUTSIDE.sub(lambda found: OUTSIDE[found[1]], source[0])
     if page == "index":
         source[0] = MARKER.sub(lambda found: _section(found, pages), source[0])
     elif page.endswith("/index"):

@@ -1,4 +1,4 @@
-"""Docstrings are written for people who read them as they are; here they become reStructuredText."""
+"""Docstrings are written to be read as they are; here they become reStructuredText."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.domains.python._object import PyObject
 
 # What stands between single backticks is code here, and not the name of something.
 CODE = re.compile(r"(?<![`\w:])`([^`\n]+)`(?!`|_)")
@@ -15,6 +16,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Rewrite before napoleon, which reads the sections."""
     app.connect("autodoc-process-docstring", _rewrite, priority=400)
     app.connect("autodoc-process-docstring", _add_types, priority=600)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 

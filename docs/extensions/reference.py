@@ -86,7 +86,8 @@ def _find_public_name(
     if name not in inspect_autograd.__all__ or f"{PACKAGE}.{name}" not in domain.objects:
         return None
     # Annotations name the module too, which is not where users import it from.
-    short = text.__class__(name, name) if isinstance(text, nodes.Text) else text
+    short = nodes.Text(name) if isinstance(text, nodes.Text) else type(text)(name, name)
+    shown = short if text.astext().startswith(f"{PACKAGE}.") else text
     return domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", f"{PACKAGE}.{name}", node, text
+        env, node["refdoc"], app.builder, "obj", f"{PACKAGE}.{name}", node, shown
     )

@@ -13,7 +13,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
-# The ideographs, in the ranges that everyday Chinese needs; the script has the same ones.
+# The ideographs, in the ranges that everyday Chinese needs; the script has them too.
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 PART = re.compile(rf"[{CHINESE}]+|[^\W{CHINESE}]+")
 
@@ -38,17 +38,17 @@ def split_words(text: str) -> list[str]:
 class SearchWords(SearchEnglish):
     """English, and pairs of Chinese signs."""
 
-    js_splitter_code = r"""
-function splitQuery(query) {
-  const chinese = /[\u3400-\u4dbf\u4e00-\u9fff]/;
-  const parts = query.match(/[\u3400-\u4dbf\u4e00-\u9fff]+|(?:(?![\u3400-\u4dbf\u4e00-\u9fff])[\p{L}\p{N}_])+/gu);
-  return (parts || []).flatMap((part) => {
+    js_splitter_code = rf"""
+function splitQuery(query) {{
+  const chinese = /^[{CHINESE}]/;
+  const parts = query.match(/[{CHINESE}]+|(?:(?![{CHINESE}])[\p{{L}}\p{{N}}_])+/gu);
+  return (parts || []).flatMap((part) => {{
     if (!chinese.test(part) || part.length < 3) return [part];
-    return Array.from({ length: part.length - 1 }, (_, at) => part.slice(at, at + 2));
-  });
-}
+    return Array.from({{ length: part.length - 1 }}, (_, at) => part.slice(at, at + 2));
+  }});
+}}
 """
 
-    def split(self, input: str) -> list[str]:  # noqa: A002 (its name in Sphinx)
+    def split(self, input: str) -> list[str]:
         """Words that the index holds; `splitQuery` in the script does the same."""
         return split_words(input)
