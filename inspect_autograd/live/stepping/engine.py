@@ -108,7 +108,7 @@ class Engine:
         self._output_slots = list(map(len, self._metadata))
         self._reached: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._recompute_once = RecomputeOnce()
-        self._inner_passes = InnerPasses(self._reach_leaf)
+        self._inner_passes = InnerPasses()
         self.book = self.begin()
 
     def begin(self) -> Bookkeeping:
@@ -140,7 +140,7 @@ class Engine:
             gradient = buffer.sums[0] if self._kinds[id] == "leaf" else None
             if gradient is not None:
                 leaf = self._live.nodes[id].variable
-                self._reach_leaf(leaf, as_leaf_gradient(leaf, gradient))
+                self._reached.append((leaf, as_leaf_gradient(leaf, gradient)))
             ready = self.pass_on(book, id, returned)
         return Executed(id, buffer, tuple(returned), ready, ran, tuple(self._reached))
 
@@ -168,7 +168,7 @@ class Engine:
             return []
         # Only code in Python can start a pass of its own.
         guarded = kind in ("custom", "compiled") and not self.options.accumulate
-        inner = self._inner_passes.kept_out() if guarded else nullcontext()
+        inner = self._inner_passes.kept_out(self._reached) if guarded else nullcontext()
         with self._recompute_once(), inner:
             returned = run_node(node, buffer.sums)
         return self._fit(id, returned)
@@ -193,9 +193,6 @@ class Engine:
                 gradient = fit_gradient(gradient, expected, _Origin(self._live.nodes[id], slot))
             fitted[slot] = gradient
         return fitted
-
-    def _reach_leaf(self, leaf: torch.Tensor, gradient: torch.Tensor) -> None:
-        self._reached.append((leaf, gradient))
 
 
 class _Origin:

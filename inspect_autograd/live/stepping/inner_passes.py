@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,20 +22,20 @@ class InnerPasses:
     """Takes the gradients that passes inside a node would leave in `.grad`.
 
     A reentrant checkpoint calls `backward` for its inner graph when its node runs, and so may any
-    custom Function. What arrives in leaves there is handed to `receive` instead.
-
-    Args:
-        receive: Is given each leaf tensor and what the inner pass has made for it.
+    custom Function. What arrives in leaves there is handed on instead.
     """
 
-    def __init__(self, receive: Callable[[torch.Tensor, torch.Tensor], None]) -> None:
-        self._receive = receive
+    def __init__(self) -> None:
         self._thread = 0
         self._aside: dict[int, tuple[weakref.ref[torch.Tensor], torch.Tensor | None]] = {}
 
     @contextmanager
-    def kept_out(self) -> Iterator[None]:
-        """Around the call of a node: passes that start inside, in this thread, leave no trace."""
+    def kept_out(self, reached: list[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[None]:
+        """Around the call of a node: passes that start inside, in this thread, leave no trace.
+
+        Args:
+            reached: Gets each leaf tensor that they reach, and what they have made for it.
+        """
         self._thread = threading.get_ident()
         self._aside = {}
         has_run = False
@@ -45,7 +45,7 @@ class InnerPasses:
             has_run = True
         finally:
             unwatch(self)
-            self._put_back(has_run)
+            self._put_back(reached if has_run else [])
 
     def begin(self, call: EngineCall) -> None:
         """Put the gradients of the leaves aside.
@@ -68,12 +68,12 @@ class InnerPasses:
     def end(self, token: object, error: BaseException | None, results: Sequence[Any]) -> None:
         """Nothing to do: see `begin`."""
 
-    def _put_back(self, has_run: bool) -> None:
+    def _put_back(self, reached: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
         for reference, before in self._aside.values():
             leaf = reference()
             if leaf is None:
                 continue  # A copy that only the node knew.
             gradient, leaf.grad = leaf.grad, before
-            if gradient is not None and has_run:
-                self._receive(leaf, gradient)
+            if gradient is not None:
+                reached.append((leaf, gradient))
         self._aside = {}
