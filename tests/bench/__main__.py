@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from . import capture, pictures, record, startup, trace, watch
+from . import capture, pictures, record, startup, step, trace, watch
 
 SUITES = {
     "capture": capture.main,
@@ -17,6 +17,7 @@ SUITES = {
     "pictures": pictures.main,
     "startup": startup.main,
     "watch": watch.main,
+    "step": step.main,
 }
 
 
