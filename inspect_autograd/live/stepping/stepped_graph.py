@@ -10,7 +10,7 @@ from ..attributors import innermost_attributor
 from ..capture import capture_live
 from ..node_selection import name_nodes, select_by_glob, select_nodes
 from ..parameters import TensorNames
-from ..private_torch import LiveNode, unobserved
+from ..private_torch import LiveNode, tensor_hooks, unobserved
 from ..roots import LiveRoot
 from ..walk import LiveGraph, walk_graph
 
@@ -52,6 +52,16 @@ class SteppedGraph:
     @cached_property
     def _node_names(self) -> list[tuple[str, ...]]:
         return name_nodes(self.live.nodes, self._names)
+
+    def find_hooked_leaves(self) -> list[str]:
+        """Names of the leaves with hooks that a pass of the real engine would run."""
+        found = []
+        for id, node in enumerate(self.live.nodes):
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and tensor_hooks(leaf):
+                names = self._names.of_leaf(leaf)
+                found.append(names[0] if names else f"#{id} AccumulateGrad")
+        return found
 
     def leaf(self, id: int) -> Any:
         """The tensor of an AccumulateGrad; None for another node."""

@@ -104,6 +104,8 @@ class Stepper:
 
     Attributes:
         position: How many steps have been taken. Steps that `back` took back are not run again.
+        notes: What makes a difference to `backward()` and can be seen: hooks on leaves, which do
+            not run here.
     """
 
     def __init__(
@@ -120,6 +122,10 @@ class Stepper:
         self._taken: list[Executed] = []
         self._totals: tuple[int, dict[int, tuple[torch.Tensor, torch.Tensor]]] = (0, {})
         self.position = 0
+        self.notes: tuple[str, ...] = tuple(
+            f"{name} has hooks, which backward() runs and step() does not"
+            for name in graph.find_hooked_leaves()
+        )
 
     # -- going on ------------------------------------------------------------------------------
 

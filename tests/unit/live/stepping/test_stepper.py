@@ -244,8 +244,10 @@ def test_hooks_of_the_program_do_not_run() -> None:
     x.register_hook(seen.append)
     assert y.grad_fn is not None
     y.grad_fn.register_prehook(seen.append)
-    ia.step(y).run()
+    stepper = ia.step(y, params={"x": x}).run()
     assert seen == []
+    assert stepper.notes == ("x has hooks, which backward() runs and step() does not",)
+    assert ia.step(quadratic()[1]).notes == ()
 
 
 def test_an_error_of_a_node_passes_and_the_stepper_stands_before_it() -> None:
