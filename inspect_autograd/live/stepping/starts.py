@@ -13,6 +13,7 @@ from ..private_torch import input_metadata
 from ..roots import LiveRoot
 from ..walk import LiveGraph
 from .engine import Start
+from .validate import fit_gradient
 
 __all__ = ["find_inputs", "find_starts"]
 
@@ -79,7 +80,7 @@ def _gradient_for(root: LiveRoot, value: Any) -> torch.Tensor:
             f"gradient for {where} is of type {value.dtype}; expected one like {expected.dtype}",
             remedy=f"Convert it: gradient.to({expected.dtype}).",
         )
-    return value
+    return fit_gradient(value, expected, f"gradient for {where}")
 
 
 def _implied(where: str, tensor: Any, expected: Any) -> torch.Tensor:

@@ -196,6 +196,19 @@ def test_gradient_weighs_the_elements() -> None:
     assert values(stepper.gradients) == [[4.0, 0.0, -12.0]]
 
 
+def test_a_gradient_of_another_type_is_cast_as_backward_does() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    weights = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    y.backward(weights, retain_graph=True)
+    stepper = ia.step(y, weights).run()
+    (gradient,) = stepper.gradients
+    assert gradient is not None
+    assert x.grad is not None
+    assert gradient.dtype is torch.float32
+    assert torch.equal(gradient, x.grad)
+
+
 def test_several_roots() -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     roots = {"a": x.sum(), "b": [x * x]}
