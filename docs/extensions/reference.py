@@ -31,6 +31,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Add the directive, and the links from types in signatures to what it documents."""
     app.add_directive("reference", Reference)
     app.connect("missing-reference", _find_public_name)
+    app.connect("doctree-read", _shorten_types)
     app.connect("autodoc-process-signature", _hide_constructor)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -68,11 +69,9 @@ class Reference(SphinxDirective):
         return self.parse_text_to_nodes(f"````{{eval-rst}}\n{text}\n````")
 
 
-def _hide_constructor(
-    _app: Sphinx, what: str, _name: str, documented: Any, _options: Any, *_signature: object
-) -> tuple[str, None] | None:
+def _hide_constructor(_app: Sphinx, what: str, *_details: object) -> tuple[str, None] | None:
     """Records are made by us, not by users: how to call their classes is not public."""
-    return ("", None) if what == "class" and hasattr(documented, "__slots__") else None
+    return ("", None) if what == "class" else None
 
 
 def _find_public_name(
@@ -85,9 +84,14 @@ def _find_public_name(
     domain = env.domains.python_domain
     if name not in inspect_autograd.__all__ or f"{PACKAGE}.{name}" not in domain.objects:
         return None
-    # Annotations name the module too, which is not where users import it from.
-    short = nodes.Text(name) if isinstance(text, nodes.Text) else type(text)(name, name)
-    shown = short if text.astext().startswith(f"{PACKAGE}.") else text
     return domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", f"{PACKAGE}.{name}", node, shown
+        env, node["refdoc"], app.builder, "obj", f"{PACKAGE}.{name}", node, text
     )
+
+
+def _shorten_types(_app: Sphinx, doctree: nodes.document) -> None:
+    """Show `SourceLine` for a type that autodoc writes with the module in which it is defined."""
+    for reference in doctree.findall(pending_xref):
+        for text in list(reference.findall(nodes.Text)):
+            if reference.get("refdomain") == "py" and text.startswith(f"{PACKAGE}."):
+                text.parent.replace(text, nodes.Text(text.rpartition(".")[2]))

@@ -126,6 +126,23 @@ def test_reports_are_documented_under_the_class_that_explain_returns() -> None:
     assert find_object("diagnosis.report.Report") is Report
 
 
+def test_types_are_shown_by_their_names_and_lead_to_them(site: Path) -> None:
+    text = (site / "reference" / "graphs.html").read_text(encoding="utf-8")
+    assert ">inspect_autograd.graph." not in text
+    assert re.search(r'href="#inspect_autograd\.SourceLine"[^>]*><em>SourceLine</em>', text)
+    assert re.search(r"Return type<.*?#inspect_autograd\.Graph\"", text, re.DOTALL)
+
+
+def test_a_class_is_shown_without_its_constructor_and_with_its_attributes(site: Path) -> None:
+    text = (site / "reference" / "graphs.html").read_text(encoding="utf-8")
+    heading = re.search(
+        r'<dt class="sig[^>]*id="inspect_autograd\.Graph">(.*?)</dt>', text, re.DOTALL
+    )
+    assert heading is not None
+    assert "node_table" not in heading[1]
+    assert re.search(r"<strong>roots</strong> \(<em>tuple</em>", text)
+
+
 def test_the_help_of_every_verb_is_shown(site: Path) -> None:
     text = (site / "reference" / "command-line.html").read_text(encoding="utf-8")
     shown = re.findall(r"usage: inspect-autograd ([a-z]+)", text)

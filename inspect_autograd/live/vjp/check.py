@@ -84,10 +84,9 @@ def check_vjp(
         ArgumentTypeError: `outputs`, `node` or a number is of the wrong kind.
 
     Example:
-        >>> import torch
-        >>> from inspect_autograd.live.vjp import check_vjp
+        >>> import torch, inspect_autograd as ia
         >>> x = torch.arange(4.0, requires_grad=True)
-        >>> report = check_vjp(lambda: 2 * torch.dot(x, x))
+        >>> report = ia.check_vjp(lambda: 2 * torch.dot(x, x))
         >>> report.is_right
         True
     """
