@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..graph.creation import SourceLine
+from .parsed_text import parse_text
 from .writes_in_text import dotted
 
 __all__ = ["CheckpointFacts", "FunctionBody", "Suspect", "find_suspects"]
@@ -72,15 +72,14 @@ def find_suspects(facts: CheckpointFacts) -> tuple[Suspect, ...]:
 
 
 def _look(body: FunctionBody, facts: CheckpointFacts) -> Iterator[Suspect]:
-    function = _parse(body.text)
+    function = _parse(body)
     if function is None:
         return
     local = _local_names(function)
     for node in ast.walk(function):
         if not isinstance(node, ast.stmt | ast.expr):
             continue
-        line = body.source.line + node.lineno - 1
-        source = SourceLine(body.source.file, line, body.name)
+        source = SourceLine(body.source.file, node.lineno, body.name)
         for text, kind in _suspicions(node, local, facts):
             yield Suspect(text, source, kind)
 
@@ -140,10 +139,7 @@ def _local_names(function: ast.FunctionDef | ast.Lambda) -> set[str]:
     return (names - shared) | {f"global {name}" for name in shared}
 
 
-def _parse(text: str) -> ast.FunctionDef | ast.Lambda | None:
-    try:
-        tree = ast.parse(textwrap.dedent(text))
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    found = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda))
-    return next(found, None)
+def _parse(body: FunctionBody) -> ast.FunctionDef | ast.Lambda | None:
+    parsed = parse_text(body.text, body.source.line)
+    nodes = () if parsed is None else ast.walk(parsed.tree)
+    return next((n for n in nodes if isinstance(n, ast.FunctionDef | ast.Lambda)), None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from .failing_text import FailingText, called_name
+from .failing_text import FailingText
 from .rule import is_users_own
 from .scene import Scene, TensorFacts
+from .writes_in_text import called_name
 
 __all__ = ["FailingCall", "call_of", "find_failing_call", "is_refusal", "named"]
 

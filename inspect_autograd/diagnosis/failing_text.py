@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..graph.creation import SourceLine
+from .parsed_text import ParsedText, parse_text
 from .scene import FrameFacts
-from .writes_in_text import dotted
+from .writes_in_text import called_name, dotted
 
-__all__ = ["Assignment", "FailingText", "called_name", "operands"]
+__all__ = ["Assignment", "FailingText", "operands"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -34,26 +34,15 @@ class FailingText:
 
     def __init__(self, frame: FrameFacts) -> None:
         self.frame = frame
-        self._text, self._first, self._tree = _parse(frame)
-        self._line = frame.source.line - self._first + 1
-
-    @property
-    def statement(self) -> ast.stmt | None:
-        """The innermost statement that holds the failing line."""
-        found: ast.stmt | None = None
-        for node in ast.walk(self._tree):
-            if isinstance(node, ast.stmt) and _covers(node, self._line):
-                starts = (node.lineno, node.col_offset)
-                if found is None or starts > (found.lineno, found.col_offset):
-                    found = node
-        return found
+        self._parsed = _parse(frame)
+        self._line = frame.source.line
 
     def find_call(self, *names: str) -> ast.Call | None:
         """The call of one of these functions on the failing line."""
         wanted = _normal(self.frame.expression)
         found = [
             node
-            for node in ast.walk(self._tree)
+            for node in ast.walk(self._parsed.tree)
             if isinstance(node, ast.Call)
             and _covers(node, self._line)
             and called_name(node) in names
@@ -63,13 +52,12 @@ class FailingText:
 
     def text(self, node: ast.AST) -> str:
         """The part of the text, as the user wrote it, in one line."""
-        segment = ast.get_source_segment(self._text, node) or ast.unparse(node)
-        return " ".join(segment.split())
+        return self._parsed.segment(node)
 
     def source(self, node: ast.expr | ast.stmt) -> SourceLine:
         """The line of a part."""
         where = self.frame.source
-        return SourceLine(where.file, self._first + node.lineno - 1, where.function)
+        return SourceLine(where.file, node.lineno, where.function)
 
     def find_assignment(self, name: str, before: ast.expr | ast.stmt) -> Assignment | None:
         """The last assignment of a variable above a place; of those in a loop the last below it."""
@@ -88,7 +76,7 @@ class FailingText:
     def blocks_around(self, node: ast.expr | ast.stmt) -> list[ast.expr]:
         """What the `with` blocks around a part call, and what decorates its function."""
         found: list[ast.expr] = []
-        for outer in ast.walk(self._tree):
+        for outer in ast.walk(self._parsed.tree):
             if not isinstance(outer, ast.With | ast.AsyncWith | ast.FunctionDef):
                 continue
             if outer is node or not _covers(outer, node.lineno):
@@ -100,7 +88,7 @@ class FailingText:
         return found
 
     def _assignments(self) -> Iterator[Assignment]:
-        for node in _walk_scope(self._tree):
+        for node in _walk_scope(self._parsed.body(self.frame.source.function)):
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     for name in _targets(target):
@@ -111,14 +99,6 @@ class FailingText:
             elif isinstance(node, ast.For):
                 for name in _targets(node.target):
                     yield Assignment(name, node.iter, node)
-
-
-def called_name(call: ast.Call) -> str:
-    """The last part of what is called: `backward` of `loss.backward()`."""
-    function = call.func
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
 
 
 def operands(expression: ast.expr) -> list[str]:
@@ -136,22 +116,14 @@ def operands(expression: ast.expr) -> list[str]:
     return list(found)
 
 
-def _parse(frame: FrameFacts) -> tuple[str, int, ast.Module]:
-    """The text, the number of its first line, and its tree; the failing line if need be."""
+def _parse(frame: FrameFacts) -> ParsedText:
+    """The text of the function; of the failing line if need be."""
     line = frame.source.line
-    for text, first in (
-        (frame.body, frame.first_line),
-        (frame.code, line),
-        (frame.expression, line),
-    ):
-        dedented = textwrap.dedent(text)
-        try:
-            tree = ast.parse(dedented)
-        except (SyntaxError, ValueError):
-            continue
-        if dedented.strip():
-            return dedented, first, tree
-    return "", line, ast.Module([], [])
+    for text, first in ((frame.body, frame.first_line), (frame.code, line)):
+        parsed = parse_text(text, first)
+        if parsed is not None:
+            return parsed
+    return parse_text(frame.expression, line) or ParsedText((), line, ast.Module([], []))
 
 
 def _normal(text: str) -> str:
@@ -165,11 +137,8 @@ def _covers(node: ast.expr | ast.stmt, line: int) -> bool:
     return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
-def _walk_scope(tree: ast.Module) -> Iterator[ast.AST]:
-    """All nodes of the outermost scope: of the file, or of the one function that the text is."""
-    body: list[ast.stmt] = tree.body
-    if len(body) == 1 and isinstance(body[0], ast.FunctionDef | ast.AsyncFunctionDef):
-        body = body[0].body
+def _walk_scope(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """All nodes of a scope, without those of the functions and classes in it."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         node = waiting.pop(0)

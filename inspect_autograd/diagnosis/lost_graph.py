@@ -10,10 +10,10 @@ from typing import Literal
 from ..events.effects import Cut
 from ..graph.creation import SourceLine
 from .failing_call import FailingCall
-from .failing_text import called_name
 from .records import Certainty
 from .scene import Scene, TensorFacts
 from .source_cuts import SourceCut, find_source_cut, names_behind, trained_models
+from .writes_in_text import called_name
 
 __all__ = ["Cause", "CauseKind", "find_cause"]
 

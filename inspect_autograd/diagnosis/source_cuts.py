@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..graph.creation import SourceLine
-from .failing_text import FailingText, called_name, operands
+from .failing_text import FailingText, operands
 from .scene import FrameFacts, TensorFacts
+from .writes_in_text import called_name
 
 __all__ = ["SourceCut", "SourceCutKind", "find_source_cut", "names_behind", "trained_models"]
 

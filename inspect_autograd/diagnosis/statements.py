@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import ast
 import linecache
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..graph.creation import SourceLine
+from .parsed_text import parse_text
 from .scene import FrameFacts
 from .writes_in_text import Write, dotted, find_writes
 
 __all__ = ["FunctionText", "Loop", "Statement", "read_function", "read_line"]
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Delete, ast.Assert)
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -164,14 +163,8 @@ class FunctionText:
 
 def read_function(frame: FrameFacts) -> FunctionText | None:
     """The function that a frame runs; None where its text is not there or cannot be parsed."""
-    try:
-        tree = ast.parse(textwrap.dedent(frame.body))
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    ast.increment_lineno(tree, frame.first_line - 1)
-    body, source = tree.body, frame.source
-    if source.function != "<module>" and len(body) == 1 and isinstance(body[0], _SCOPES):
-        body = body[0].body
+    parsed, source = parse_text(frame.body, frame.first_line), frame.source
+    body = [] if parsed is None else parsed.body(source.function)
     statements = tuple(
         Statement(node, position, loops, tried)
         for position, (node, loops, tried) in enumerate(_statements(body, (), False))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 
 from ..failing_call import FailingCall, call_of, find_failing_call, is_refusal, named
-from ..failing_text import FailingText, called_name
+from ..failing_text import FailingText
 from ..numbers_in_words import listed, with_meta
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
+from ..writes_in_text import called_name
 
 __all__ = ["INPUT_WITHOUT_GRAD"]
 
