@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..graph.creation import SourceLine
+from .function_body import FunctionBody
 from .parsed_text import parse_text
 from .writes_in_text import dotted
 
-__all__ = ["CheckpointFacts", "FunctionBody", "Suspect", "find_suspects"]
+__all__ = ["CheckpointFacts", "Suspect", "find_suspects"]
 
 _CHANGING = ("append", "extend", "insert", "pop", "popleft", "popitem", "remove", "clear", "add")
 _CHANGING_SETS = ("discard", "update", "setdefault")
 _OWN_RANDOM = ("random.", "np.random.", "numpy.random.", "secrets.", "time.", "uuid.")
 _TORCH_RANDOM = ("torch.rand", "torch.bernoulli", "torch.multinomial", "torch.normal")
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionBody:
-    """A function that runs inside of a checkpoint.
-
-    Attributes:
-        name: Qualified name.
-        source: Where it is defined.
-        text: Its whole text; empty if it cannot be read.
-    """
-
-    name: str
-    source: SourceLine
-    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

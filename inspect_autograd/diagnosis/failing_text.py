@@ -60,7 +60,10 @@ class FailingText:
         return SourceLine(where.file, node.lineno, where.function)
 
     def find_assignment(self, name: str, before: ast.expr | ast.stmt) -> Assignment | None:
-        """The last assignment of a variable above a place; of those in a loop the last below it."""
+        """The last assignment of a variable above a place; if none, the last of a loop around it.
+
+        In a loop, what stands below was run in the round before.
+        """
         limit = (before.lineno, before.col_offset)
         above: list[tuple[tuple[int, int], Assignment]] = []
         below: list[tuple[tuple[int, int], Assignment]] = []
@@ -68,10 +71,19 @@ class FailingText:
             if found.name == name:
                 place = (found.statement.lineno, found.statement.col_offset)
                 (above if place < limit else below).append((place, found))
+        below = [item for item in below if self._share_a_loop(item[1].statement, before)]
         for group in (above, below):
             if group:
                 return max(group, key=lambda item: item[0])[1]
         return None
+
+    def _share_a_loop(self, one: ast.stmt, other: ast.expr | ast.stmt) -> bool:
+        return any(
+            isinstance(loop, ast.For | ast.AsyncFor | ast.While)
+            and _covers(loop, one.lineno)
+            and _covers(loop, other.lineno)
+            for loop in ast.walk(self._parsed.tree)
+        )
 
     def blocks_around(self, node: ast.expr | ast.stmt) -> list[ast.expr]:
         """What the `with` blocks around a part call, and what decorates its function."""

@@ -10,6 +10,8 @@ from typing import Literal
 from ..events.effects import Cut
 from ..graph.creation import SourceLine
 from .failing_call import FailingCall
+from .failing_text import operands
+from .origins import Origin, find_freeze, find_origin
 from .records import Certainty
 from .scene import Scene, TensorFacts
 from .source_cuts import SourceCut, find_source_cut, names_behind, trained_models
@@ -46,6 +48,8 @@ class Cause:
         operand: The variable with a graph that went in; empty if unknown.
         lost: Names of the parameters that a recording saw lose their path to the loss.
         names: For `frozen` and `model`, the models or parameters; for `plain data`, the tensors.
+        origins: For `frozen` and `plain data`, the statements that these came from, as far as they
+            are known. Where there is but one, its line is `source`.
     """
 
     kind: CauseKind
@@ -55,6 +59,7 @@ class Cause:
     operand: str = ""
     lost: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 def find_cause(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
@@ -80,8 +85,9 @@ def find_cause(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
         )  # fmt: skip
     if cut is not None:
         return _of_cut(cut, "likely")
-    if _is_new(call, None if scene.call is None else scene.call.failing):
-        return Cause("plain data", "certain")
+    new = _new_data(scene, output, call)
+    if new is not None:
+        return Cause("plain data", "certain", source=new)
     return _without_cut(scene, output, call)
 
 
@@ -94,11 +100,17 @@ def _without_cut(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
         return Cause("model", "likely", names=trained)
     frozen = _frozen(scene)
     if frozen:
-        return Cause("frozen", "likely", names=frozen)
+        freeze = find_freeze(scene)
+        return _of_origins("frozen", frozen, () if freeze is None else (freeze,))
     plain = _plain(scene, output)
     if plain is not None:
-        return Cause("plain data", "likely", names=plain)
+        return _of_origins("plain data", plain, _first_data(scene, call, plain))
     return Cause("unknown", "possible")
+
+
+def _of_origins(kind: CauseKind, names: tuple[str, ...], origins: tuple[Origin, ...]) -> Cause:
+    source = origins[0].source if len(origins) == 1 else None
+    return Cause(kind, "likely", source=source, names=names, origins=origins)
 
 
 def _of_cut(cut: SourceCut, certainty: Certainty, kind: CauseKind | None = None) -> Cause:
@@ -124,10 +136,10 @@ def _rank(cut: Cut) -> tuple[bool, bool, int]:
 
 
 def _from_text(scene: Scene, call: FailingCall) -> SourceCut | None:
-    index = None if scene.call is None else scene.call.failing
-    if call.text is None or index is None or index >= len(call.outputs):
+    value = _output_of(scene, call)
+    if call.text is None or value is None:
         return None
-    return find_source_cut(call.text, call.outputs[index])
+    return find_source_cut(call.text, value)
 
 
 def _warned_of_checkpoint(scene: Scene) -> bool:
@@ -148,23 +160,54 @@ def _frozen(scene: Scene) -> tuple[str, ...]:
     return () if any(found.values()) else tuple(found)
 
 
-def _is_new(call: FailingCall, index: int | None) -> bool:
-    """Whether the output is written as a call that makes new data: `torch.ones(3)`."""
-    if call.text is None or index is None or index >= len(call.outputs):
-        return False
-    value = call.outputs[index]
+def _new_data(scene: Scene, output: TensorFacts, call: FailingCall) -> SourceLine | None:
+    """The line where the output is made by a call that makes new data: `torch.ones(3)`."""
+    value = _output_of(scene, call)
+    if value is None or call.text is None:
+        return None
     if isinstance(value, ast.Name):
-        found = call.text.find_assignment(value.id, value)
-        value = value if found is None else found.value
+        origin = find_origin(scene, output)
+        is_new = origin is not None and _makes_data(origin.value)
+        return origin.source if origin is not None and is_new else None
+    return call.text.source(value) if _makes_data(value) else None
+
+
+def _makes_data(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Call) and called_name(value) in _FACTORIES
+
+
+def _output_of(scene: Scene, call: FailingCall) -> ast.expr | None:
+    """How the output without a graph is written in the failing call."""
+    index = None if scene.call is None else scene.call.failing
+    if index is None or index >= len(call.outputs):
+        return None
+    return call.outputs[index]
+
+
+def _first_data(scene: Scene, call: FailingCall, plain: tuple[str, ...]) -> tuple[Origin, ...]:
+    """What the output was computed from and that was not computed from another such tensor."""
+    value, frame = _output_of(scene, call), scene.user_frame
+    if call.text is None or value is None or frame is None:
+        return ()
+    behind = names_behind(call.text, value)
+    found = [find_origin(scene, frame.tensors[name]) for name in plain if name in behind]
+    return tuple(
+        dict.fromkeys(
+            origin
+            for origin in found
+            if origin is not None
+            and origin.value is not None
+            and not ({*plain} - {origin.name}) & {*operands(origin.value)}
+        )
+    )
 
 
 def _trained(scene: Scene, call: FailingCall) -> tuple[str, ...]:
     """Models that the output was computed with, and that have parameters which require grad."""
-    index = None if scene.call is None else scene.call.failing
-    if call.text is None or index is None or index >= len(call.outputs):
+    value = _output_of(scene, call)
+    if call.text is None or value is None:
         return ()
-    names = names_behind(call.text, call.outputs[index])
+    names = names_behind(call.text, value)
     return tuple(sorted(trained_models(call.text.frame) & names))
 
 

@@ -150,6 +150,14 @@ def peek_saved(raw: Any) -> tuple[bool, Any, int]:
         return False, data, 0
 
 
+def unpack_hook_of(raw: Any) -> Any:
+    """`SavedVariable.unpack_hook` (seen on 2.12 and newer): the hook itself, which is not called.
+
+    None where it has none. Without it the hook that unpacked wrongly is not named.
+    """
+    return getattr(raw, "unpack_hook", None)
+
+
 def raw_saved_tensors(node: LiveNode) -> tuple[Any, ...] | None:
     """`_raw_saved_tensors` of a custom Function (1.10 and newer); None once they were freed."""
     try:

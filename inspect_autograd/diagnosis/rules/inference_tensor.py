@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..failing_call import find_failing_call
 from ..failing_write import find_failing_write
 from ..lost_graph import find_cause
+from ..origins import find_origin
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
@@ -51,14 +52,16 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         reason = "it was to require grad"
     else:
         reason = f"`{found.text}` would write it in place outside of the block"
+    origin = find_origin(scene, tensor)
+    made = () if origin is None else (Evidence(f"it came from `{origin.text}`", origin.source),)
     return Diagnosis(
         SLUG,
         f"{what} was made in inference mode, and {reason}.",
         _WHY,
-        _evidence(tensor),
+        (*_evidence(tensor), *made),
         (copy, _NO_GRAD),
         "certain",
-        found.source,
+        found.source if origin is None else origin.source,
     )
 
 

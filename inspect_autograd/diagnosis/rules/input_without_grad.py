@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 
+from ...graph.creation import SourceLine
 from ..failing_call import FailingCall, call_of, find_failing_call, is_refusal, named
 from ..failing_text import FailingText
 from ..numbers_in_words import listed, with_meta
+from ..origins import Origin, find_freeze, find_origin
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
@@ -63,15 +65,34 @@ def _input(scene: Scene) -> Diagnosis:
     shown = listed([with_meta(name, facts) for name, facts in found])
     is_one = len(found) == 1
     function = "backward()" if scene.call and scene.call.call == "backward" else "grad()"
+    origins = [_origin(scene, facts) for _, facts in found]
     return Diagnosis(
         SLUG,
         f"{function} is to give the gradient of {shown}, which "
         f"{'does' if is_one else 'do'} not require grad.",
         WHY,
-        tuple(_state(name, facts) for name, facts in found),
+        (
+            *(_state(name, facts) for name, facts in found),
+            *(Evidence(f"it came from `{o.text}`", o.source) for o in origins if o is not None),
+        ),
         tuple(_hints(call, found)),
-        source=None if scene.failure is None else scene.failure.source,
+        source=_line(scene, origins[0]),
     )
+
+
+def _origin(scene: Scene, facts: TensorFacts | None) -> Origin | None:
+    """What made a tensor, or made a parameter not require grad."""
+    found = find_origin(scene, facts)
+    if found is None and facts is not None and facts.is_parameter:
+        return find_freeze(scene)
+    return found
+
+
+def _line(scene: Scene, origin: Origin | None) -> SourceLine | None:
+    """The line to change: where a tensor came from, else the one that failed."""
+    if origin is not None:
+        return origin.source
+    return None if scene.failure is None else scene.failure.source
 
 
 def _state(name: str, facts: TensorFacts) -> Evidence:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from ...events.effects import Cut
 from ...graph.creation import SourceLine
 from ..failing_call import call_of
+from ..origins import Origin, find_assignment
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
-from ..scene import Scene
-from ..statements import read_function
+from ..scene import Scene, TensorFacts
 from ..subjects import code_of, described, find_subject, sentence, tensor_of, with_article, written
 
 __all__ = ["LEAVES_AUTOGRAD"]
@@ -27,11 +27,6 @@ _MODULE_HINTS = (
         "torch.nn.utils.parametrizations.weight_norm(layer)",
     ),
 )
-
-
-class _Origin(NamedTuple):
-    text: str
-    source: SourceLine
 
 
 def _diagnose(scene: Scene) -> Diagnosis | None:
@@ -93,6 +88,7 @@ def _deepcopy(scene: Scene) -> Diagnosis:
         "A computed tensor is tied to the graph that computed it. A deep copy would have to copy "
         "this graph and all that it holds, so only leaves can be copied.",
         *hints,
+        made=subject,
     )
 
 
@@ -107,6 +103,7 @@ def _pickle(scene: Scene) -> Diagnosis:
         "The graph lives in this process only, so a gradient could never come back from the other.",
         Hint("Send the values only.", call_of(name, ".detach()")),
         Hint("In a DataLoader, let the dataset return tensors without a graph."),
+        made=subject,
     )
 
 
@@ -131,19 +128,24 @@ def _number(scene: Scene, kind: str) -> Diagnosis | None:
     expression = written(scene, "backward", None)
     if not expression:
         return None
-    origin = _origin(scene, expression) if expression.isidentifier() else None
+    origin = find_assignment(scene, expression) if expression.isidentifier() else None
     text = expression if origin is None else origin.text
     way = _WAYS_OUT.search(text)
-    evidence: tuple[Evidence, ...] = ()
+    cut = None if origin is None or way is not None else _recorded(scene, origin)
+    evidence: list[Evidence] = []
     code = call_of(expression, ".backward()")
     if origin is not None:
-        evidence = (Evidence(f"{expression} was made by {origin.text}", origin.source),)
+        evidence.append(Evidence(f"{expression} was made by {origin.text}", origin.source))
         if way is not None:
             code = f"{_WAYS_OUT.sub('', text)}\n{code}"
     elif way is not None:
         code = call_of(_WAYS_OUT.sub("", text), ".backward()")
+    if cut is not None:
+        evidence.append(Evidence(f"the graph ended in {cut.function}, says the recording",
+                                 cut.source))  # fmt: skip
     how = "" if way is None else f": {way[1]}() gave a plain number"
     print_it = f"print({call_of(_WAYS_OUT.sub('', expression), '.item()')})"
+    line = cut or origin
     return _report(
         scene,
         f"{expression} is {with_article(kind)} and no tensor, so it has no backward(){how}.",
@@ -151,21 +153,22 @@ def _number(scene: Scene, kind: str) -> Diagnosis | None:
         "that backward() goes through.",
         Hint("Keep the tensor, and call backward() on it.", code),
         Hint("Take the number out only for printing.", print_it),
-        evidence=evidence,
+        evidence=tuple(evidence),
+        source=None if line is None else line.source,
     )
 
 
-def _origin(scene: Scene, name: str) -> _Origin | None:
-    """The last assignment of a variable above the line that failed."""
-    frame = scene.user_frame
-    text = None if frame is None else read_function(frame)
-    here = None if text is None or frame is None else text.at(frame)
-    if text is None or here is None:
-        return None
-    for statement in reversed(text.before(here)):
-        if name in statement.assigned:
-            return _Origin(statement.text, text.source(statement))
-    return None
+def _recorded(scene: Scene, origin: Origin) -> Cut | None:
+    """Where a function that the assignment calls took a number out, says a recording."""
+    cuts = () if scene.recording is None else scene.recording.cuts
+    found = [
+        cut
+        for cut in cuts
+        if cut.reason == "Python value"
+        and cut.source is not None
+        and cut.source.function.rsplit(".", 1)[-1] in {*origin.calls, "forward"}
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _report(
@@ -175,8 +178,14 @@ def _report(
     *hints: Hint,
     certainty: str = "certain",
     evidence: tuple[Evidence, ...] = (),
+    source: SourceLine | None = None,
+    made: TensorFacts | None = None,
 ) -> Diagnosis:
+    """The diagnosis; the guilty line is `source`, or the one that made a tensor, if it is known."""
     frame = scene.user_frame
+    if made is not None and made.source is not None:
+        source = made.source
+        evidence = (Evidence(f"{described(made)} was made by {made.grad_fn}", source), *evidence)
     if frame is not None and code_of(frame):
         evidence = (Evidence(f"asked for by {code_of(frame)}", frame.source), *evidence)
     return Diagnosis(
@@ -186,7 +195,7 @@ def _report(
         evidence=evidence,
         hints=hints,
         certainty="likely" if certainty == "likely" else "certain",
-        source=None if frame is None else frame.source,
+        source=source or (None if frame is None else frame.source),
     )
 
 

@@ -74,7 +74,7 @@ def _compiled(scene: Scene) -> Diagnosis:
         "The gradient of a function compiled by torch.compile was differentiated a second time.",
         "torch.compile compiles the forward pass together with its backward pass. The compiled "
         "backward pass is a block of its own, of which no further derivative is known.",
-        _evidence(scene),
+        (*_evidence(scene), *_compiled_calls(scene)[:1]),
         (
             Hint(
                 "Use the function as it is, without torch.compile, where gradients of gradients "
@@ -84,8 +84,22 @@ def _compiled(scene: Scene) -> Diagnosis:
             _first_order(scene),
         ),
         "certain",
-        _creation(scene),
+        next((fact.source for fact in _compiled_calls(scene)), _creation(scene)),
     )
+
+
+def _compiled_calls(scene: Scene) -> list[Evidence]:
+    """Where the compiled function was called: the pass that was differentiated ran its node."""
+    made = _creation(scene)
+    lines: dict[SourceLine, Evidence] = {}
+    for trace in () if scene.recording is None else scene.recording.traces:
+        if made is None or all((p.file, p.line) != (made.file, made.line) for p in trace.passes):
+            continue
+        for id, kind in enumerate(trace.graph.node_table.kinds):
+            source = trace.graph.nodes[id].source if kind == "compiled" else None
+            if source is not None:
+                lines[source] = Evidence("the compiled function was called here", source)
+    return list(lines.values()) if len(lines) == 1 else []
 
 
 def _once(scene: Scene) -> Diagnosis:

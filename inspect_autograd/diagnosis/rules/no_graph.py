@@ -81,6 +81,9 @@ def _evidence(scene: Scene, name: str, output: TensorFacts, cause: Cause) -> lis
     found.append(Evidence(_state(name, output)))
     if cause.kind == "frozen":
         found.append(Evidence(f"no parameter of {listed(cause.names)} requires grad"))
+    for origin in cause.origins[:3]:
+        how = "they were frozen" if cause.kind == "frozen" else f"{origin.name} was made"
+        found.append(Evidence(f"{how} by `{origin.text}`", origin.source))
     alive = _alive(scene)
     if alive:
         found.append(Evidence(f"variables that do carry a graph: {listed(alive)}"))

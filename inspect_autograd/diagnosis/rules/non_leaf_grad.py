@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from ...graph.creation import SourceLine
 from ..failing_call import call_of
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
@@ -158,6 +159,7 @@ def _optimizer(scene: Scene) -> Diagnosis:
             "Moving or scaling a leaf gives a computed tensor: ask for the gradient afterwards.",
             f"{name} = torch.randn(3).to(device).requires_grad_()",
         ),
+        made=None if subject is None else subject.source,
     )
 
 
@@ -192,6 +194,7 @@ def _parameter(scene: Scene, found: re.Match[str]) -> Diagnosis:
             f'{owner}.register_buffer("{name}", {text or "value"})',
         ),
         certain=subject is not None or "non-leaf" in scene.message,
+        made=None if subject is None else subject.source,
     )
 
 
@@ -235,6 +238,7 @@ def _report(
     subject: TensorFacts | None,
     *hints: Hint,
     certain: bool = True,
+    made: SourceLine | None = None,
 ) -> Diagnosis:
     frame = scene.user_frame
     evidence: list[Evidence] = []
@@ -251,7 +255,7 @@ def _report(
         evidence=tuple(evidence),
         hints=hints,
         certainty="certain" if certain else "likely",
-        source=None if frame is None else frame.source,
+        source=made or (None if frame is None else frame.source),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ...graph.creation import SourceLine
+from ..function_body import FunctionBody
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import says
 from ..scene import Scene
@@ -46,8 +48,16 @@ def diagnose_transform(scene: Scene) -> Diagnosis:
                 f"value, vjp = torch.func.vjp({f}, x)\n(gradient,) = vjp(v)",
             ),
         ),
-        source=None if scene.failure is None else scene.failure.source,
+        source=_line(scene),
     )
+
+
+def _line(scene: Scene) -> SourceLine | None:
+    """Where the function returns its result, else the call of the transform."""
+    body = scene.numbers.get("transformed")
+    if isinstance(body, FunctionBody):
+        return body.returns
+    return None if scene.failure is None else scene.failure.source
 
 
 def _function(scene: Scene) -> str:
@@ -63,4 +73,8 @@ def _evidence(scene: Scene) -> tuple[Evidence, ...]:
     if frame is None:
         return ()
     text = frame.expression or frame.code
-    return (Evidence(f"it is called by `{text}` at {frame.source.short}", frame.source),)
+    called = Evidence(f"it is called by `{text}` at {frame.source.short}", frame.source)
+    body = scene.numbers.get("transformed")
+    if isinstance(body, FunctionBody):
+        return called, Evidence(f"{body.name} returns its result here", body.returns)
+    return (called,)

@@ -43,6 +43,9 @@ def _wrong_result(scene: Scene, kind: str) -> Diagnosis:
         Evidence(f"{node.name} keeps a tensor that a hook packed", node.source, node.id)
         for node in packed[:3]
     ]
+    hook = next((hook for hook in scene.hooks if hook.source is not None), None)
+    if hook is not None:
+        evidence.insert(0, Evidence(f"the unpack hook is {hook.name}", hook.source))
     output = scene.output
     name = "the backward pass" if output is None else f"the backward pass from {output.name}"
     return Diagnosis(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 import torch
 
-from ...diagnosis.checkpoint_facts import CheckpointFacts, FunctionBody
-from ...graph.creation import SourceLine
+from ...diagnosis.checkpoint_facts import CheckpointFacts
 from ..holders.frames import read_locals
-from ..holders.safe_access import class_dict, instance_dict, is_kind_of, mro
+from ..holders.safe_access import instance_dict, is_kind_of
 from ..private_checkpoint import checkpointed_call, closure_of, unpacking_frame
 from .frames import owner_of
 from .live_frame import LiveFrame
-from .program_text import text_of
+from .user_functions import describe_function, unwrap
 
 __all__ = ["find_checkpoint"]
 
@@ -31,7 +29,7 @@ def find_checkpoint(frames: Sequence[LiveFrame]) -> CheckpointFacts | None:
             function, keeps = checkpointed_call(dict(read_locals(live.frame)))
             if function is None:
                 return None
-            return CheckpointFacts(tuple(map(_describe, _functions_in(function))), keeps)
+            return CheckpointFacts(tuple(map(describe_function, _functions_in(function))), keeps)
     return None
 
 
@@ -45,7 +43,7 @@ def _functions_in(callee: Any) -> list[FunctionType]:
     found: list[FunctionType] = []
     while waiting and len(found) < MAX_FUNCTIONS:
         current = waiting.pop(0)
-        function, owner = _unwrap(current)
+        function, owner = unwrap(current)
         inside = list(_children(owner))
         if function is not None and owner_of(function.__code__.co_filename) == "user":
             found.append(function)
@@ -55,21 +53,6 @@ def _functions_in(callee: Any) -> list[FunctionType]:
                 seen.add(id(value))
                 waiting.append(value)
     return list(dict.fromkeys(found))
-
-
-def _unwrap(callee: Any) -> tuple[FunctionType | None, Any]:
-    """The function that runs, and the object that is its `self`."""
-    while type(callee) is functools.partial:
-        callee = callee.func
-    if type(callee) is MethodType:
-        callee, owner = callee.__func__, callee.__self__
-        return (callee, owner) if type(callee) is FunctionType else (None, owner)
-    if type(callee) is FunctionType:
-        return callee, None
-    if is_kind_of(callee, torch.nn.Module):
-        forward = next((d for c in mro(type(callee)) if (d := class_dict(c).get("forward"))), None)
-        return (forward, callee) if type(forward) is FunctionType else (None, callee)
-    return None, None
 
 
 def _children(owner: Any) -> Iterator[Any]:
@@ -86,14 +69,6 @@ def _named_in(function: FunctionType, owner: Any) -> Iterator[Any]:
     for name in (*function.__code__.co_freevars, *function.__code__.co_names):
         for place in (closure, attributes, function.__globals__):
             value = place.get(name)
-            if _unwrap(value)[0] is not None:
+            if unwrap(value)[0] is not None:
                 yield value
                 break
-
-
-def _describe(function: FunctionType) -> FunctionBody:
-    code = function.__code__
-    text, first = text_of(code, function.__globals__)
-    return FunctionBody(
-        function.__qualname__, SourceLine(code.co_filename, first, code.co_qualname), text
-    )

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 import torch
 from torch.autograd.graph import GradientEdge
 
-from ...diagnosis.scene import CallFacts, FrameFacts, Scene, TensorFacts
+from ...diagnosis.scene import (
+    CallFacts,
+    FrameFacts,
+    HookFacts,
+    RunningFacts,
+    Scene,
+    TensorFacts,
+)
 from ...events.recording import Recording
 from ...graph.graph import Graph
 from ...graph.tensor_meta import TensorMeta
@@ -39,7 +46,8 @@ from .numbers import work_out_numbers
 from .replicas import find_replica
 from .running import find_running, running_node
 from .tensors import TensorDescriber
-from .transforms import find_transforms
+from .transforms import find_transformed, find_transforms
+from .unpack_hooks import find_unpack_hooks
 from .variables import module_tensors, named_tensors, read_variables
 from .warned import find_warnings
 
@@ -109,6 +117,11 @@ class _Gatherer:
         trace = next((t for e in (error, *self._led_to) if (t := carried_trace(e))), None)
         seen = self._recording if trace is None else trace
         no_frames: tuple[FrameFacts, ...] = ()
+        running = attempt(
+            "the running node",
+            lambda: find_running(frames, message, self._graph, ids, seen),
+            None,
+        )
         return Scene(
             failure=describe_failure(error, frames),
             chain=attempt("the exceptions behind it", lambda: chain_of(error), ()),
@@ -124,11 +137,7 @@ class _Gatherer:
             call=None if call is None else self._describe_call(call),
             graph=self._graph,
             modified=attempt("modified tensors", self._modified, ()),
-            running=attempt(
-                "the running node",
-                lambda: find_running(frames, message, self._graph, ids, seen),
-                None,
-            ),
+            running=running,
             numbers=attempt("numbers", lambda: self._numbers(call), {}),
             functions=attempt(
                 "custom Functions",
@@ -136,7 +145,7 @@ class _Gatherer:
                 (),
             ),
             transforms=attempt("transforms", lambda: find_transforms(frames), ()),
-            hooks=attempt("hooks", lambda: find_hooks(frames, message, ids, describer, call), ()),
+            hooks=attempt("hooks", lambda: self._hooks(call, running), ()),
             warnings=attempt("warnings", lambda: find_warnings(frames), ()),
             recording=self._recording,
             trace=trace,
@@ -204,10 +213,20 @@ class _Gatherer:
         mutations = () if self._recording is None else self._recording.mutations
         return find_modified(self._graph, self._live.ids, self._describer, self._message, mutations)
 
+    def _hooks(self, call: LiveCall | None, running: RunningFacts | None) -> tuple[HookFacts, ...]:
+        ids = {} if self._live is None else self._live.ids
+        return (
+            *find_hooks(self._frames, self._message, ids, self._describer, call),
+            *find_unpack_hooks(self._message, self._live, running),
+        )
+
     def _numbers(self, call: LiveCall | None) -> dict[str, object]:
         frames, message, describer = self._frames, self._message, self._describer
         special = {
             "checkpoint": self._attempt("the checkpoint", lambda: find_checkpoint(frames), None),
+            "transformed": self._attempt(
+                "the transformed function", lambda: find_transformed(frames), None
+            ),
             "replica": self._attempt(
                 "the replica", lambda: find_replica(frames, message, describer), None
             ),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...diagnosis.function_body import FunctionBody
+from .frames import owner_of
 from .live_frame import LiveFrame
+from .user_functions import describe_function, unwrap
+from .variables import read_variables
 
-__all__ = ["find_transforms"]
+__all__ = ["find_transformed", "find_transforms"]
 
 _MODULES = {
     "torch._functorch.apis": "torch.func",
@@ -35,3 +39,20 @@ def find_transforms(frames: Sequence[LiveFrame]) -> tuple[str, ...]:
         if home is not None or not (type(module) is str and module.startswith("torch.")):
             last = home or ""
     return tuple(found)
+
+
+def find_transformed(frames: Sequence[LiveFrame]) -> FunctionBody | None:
+    """The function of the user that the innermost `torch.func.grad` was given.
+
+    It is the variable `func` of `grad_and_value_impl` (2.1 and newer); without it, it is not found.
+    """
+    for live in reversed(frames):
+        module = live.frame.f_globals.get("__name__")
+        if module == "torch._functorch.eager_transforms" and (
+            live.frame.f_code.co_name == "grad_and_value_impl"
+        ):
+            function, _ = unwrap(read_variables(live.frame).get("func"))
+            if function is not None and owner_of(function.__code__.co_filename) == "user":
+                return describe_function(function)
+            return None
+    return None

@@ -7,27 +7,27 @@ import pytest
 from tests.unit.diagnosis.rules.programs import cases_of, explain_program
 
 SLUG = "inference-tensor"
-MADE = "with torch.inference_mode():\n    features = torch.randn(3)\n"
+MADE = "with torch.inference_mode():\n    features = torch.randn(3)  # guilty\n"
 
 # Program, what the summary says, code of the most likely fix.
 CAUSES = {
     "written": (
-        MADE + "features.add_(1)  # guilty",
+        MADE + "features.add_(1)",
         "features (f32[3]) was made in inference mode, and `features.add_(1)` would write it",
         "features = features.clone()",
     ),
     "augmented": (
-        MADE + "features += 1  # guilty",
+        MADE + "features += 1",
         "`features += 1` would write it in place outside of the block",
         "features = features.clone()",
     ),
     "require": (
-        MADE + "features.requires_grad_()  # guilty",
+        MADE + "features.requires_grad_()",
         "and it was to require grad.",
         "features = features.clone()",
     ),
     "saved": (
-        MADE + "w = torch.randn(3, requires_grad=True)\nloss = (w * features).sum()  # guilty",
+        MADE + "w = torch.randn(3, requires_grad=True)\nloss = (w * features).sum()",
         "features (f32[3]) was made in inference mode, and a node would have to keep it",
         "features = features.clone()",
     ),

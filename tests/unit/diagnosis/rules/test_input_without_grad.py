@@ -36,11 +36,12 @@ def test_what_is_said(tmp_path: Path) -> None:
 
         - layer.weight: a parameter, requires_grad False; it is a frozen parameter
         (requires_grad=False)
+        - it came from `layer = torch.nn.Linear(3, 1).requires_grad_(False)` @3
         * Let layer.weight require grad before anything is computed from it, and compute
         again.
               layer.weight.requires_grad_()
         * Or leave layer.weight out of the inputs.
-        (certain, line 5)
+        (certain, line 3)
         """)
 
 

@@ -181,5 +181,5 @@ def test_golden_item(tmp_path: Path) -> None:
               loss.backward()
         * Take the number out only for printing.
               print(loss.item())
-        (certain, line 6)
+        (certain, line 4)
         """)
