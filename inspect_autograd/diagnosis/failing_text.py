@@ -14,6 +14,8 @@ from .writes_in_text import called_name, dotted
 __all__ = ["Assignment", "FailingText", "operands"]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_BRANCHES = (ast.If, ast.Try, ast.TryStar, ast.Match, *_LOOPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,42 @@ class FailingText:
                 return max(group, key=lambda item: item[0])[1]
         return None
 
+    def is_in_doubt(self, found: Assignment, place: ast.stmt) -> bool:
+        """Whether another assignment, or an argument, may have given the variable its value.
+
+        So it is where a branch that need not have been taken holds the one that was found, or where
+        a loop that it is not in assigns the variable too.
+
+        Args:
+            found: From `find_assignment`.
+            place: Where the value was used.
+        """
+        statement = found.statement
+        others = [
+            other.statement
+            for other in self._assignments()
+            if other.name == found.name and other.statement is not statement
+        ]
+        for block in ast.walk(self._parsed.tree):
+            if not isinstance(block, _BRANCHES) or block is statement:
+                continue
+            holds_found, holds_place = (
+                _covers(block, statement.lineno),
+                _covers(block, place.lineno),
+            )
+            if holds_found and not holds_place and (others or self._is_argument(found.name)):
+                return True
+            is_loop = isinstance(block, _LOOPS) and holds_place and not holds_found
+            if is_loop and any(_covers(block, other.lineno) for other in others):
+                return True
+        return False
+
+    def _is_argument(self, name: str) -> bool:
+        return any(isinstance(n, ast.arg) and n.arg == name for n in ast.walk(self._parsed.tree))
+
     def _share_a_loop(self, one: ast.stmt, other: ast.expr | ast.stmt) -> bool:
         return any(
-            isinstance(loop, ast.For | ast.AsyncFor | ast.While)
-            and _covers(loop, one.lineno)
-            and _covers(loop, other.lineno)
+            isinstance(loop, _LOOPS) and _covers(loop, one.lineno) and _covers(loop, other.lineno)
             for loop in ast.walk(self._parsed.tree)
         )
 

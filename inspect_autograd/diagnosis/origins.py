@@ -107,6 +107,8 @@ def _follow(text: FailingText, name: str, place: ast.stmt) -> Assignment | None:
             found = text.find_assignment(name, found.statement)  # The tensor was there already.
         if found is None or (last is not None and not _is_before(found, last)):
             break
+        if text.is_in_doubt(found, place):
+            return None
         last, name, place = found, dotted(found.value), found.statement
         if not name or isinstance(found.statement, ast.For):
             break

@@ -162,4 +162,41 @@ FUNCTIONS: dict[str, str] = {
         (g,) = torch.autograd.grad(loss, scores, create_graph=True)
         g.sum().backward()
     """,
+    # As with an operator that has no second derivative: the call, not what was to differentiate it.
+    "aot_double": """
+        f = torch.compile(lambda x: (x**3).sum(), backend="aot_eager")
+        x = torch.randn(3, requires_grad=True)
+        y = f(x)  # guilty
+        (g,) = torch.autograd.grad(y, x, create_graph=True)
+        g.sum().backward()
+    """,
+    "checkpoint_mismatch_meta": """
+        import torch.utils.checkpoint as cp
+
+        n = [0]
+
+        def f(x):
+            n[0] += 1  # guilty
+            return (x[:2] if n[0] == 1 else x).sin()
+
+        x = torch.randn(3, requires_grad=True)
+        cp.checkpoint(f, x, use_reentrant=False).sum().backward()
+    """,
+    "saved_unpack_wrong": """
+        def pack(tensor):
+            return 1
+
+        def unpack(packed):  # guilty
+            return packed
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            x = torch.randn(3, requires_grad=True)
+            y = x.exp().sum()
+        y.backward()
+    """,
+    "grad_fn_saved_hooks_disabled": """
+        with torch.autograd.graph.disable_saved_tensors_hooks("no hooks here"):
+            with torch.autograd.graph.save_on_cpu():  # guilty
+                pass
+    """,
 }

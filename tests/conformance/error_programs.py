@@ -6,13 +6,15 @@ from textwrap import dedent
 
 from .error_functions import FUNCTIONS
 from .error_starts import STARTS
+from .error_tensors import TENSORS
 from .error_writes import WRITES
 
 __all__ = ["PROGRAMS", "guilty_line"]
 
 MARK = "  # guilty"
 PROGRAMS = {
-    key: dedent(program).lstrip("\n") for key, program in {**STARTS, **WRITES, **FUNCTIONS}.items()
+    key: dedent(program).lstrip("\n")
+    for key, program in {**STARTS, **TENSORS, **WRITES, **FUNCTIONS}.items()
 }
 
 

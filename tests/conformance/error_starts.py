@@ -151,4 +151,46 @@ STARTS: dict[str, str] = {
         loss = x.sum()
         torch.autograd.grad(loss, v)
     """,
+    "nonscalar_grad": """
+        x = torch.randn(3, requires_grad=True)
+        y = x * 2  # guilty
+        torch.autograd.grad(y, x)
+    """,
+    "functorch_nonscalar": """
+        def double(x):
+            y = x * 2
+            return y  # guilty
+
+        torch.func.grad(double)(torch.randn(3))
+    """,
+    "complex_vector": """
+        x = torch.randn(3, dtype=torch.complex64, requires_grad=True)
+        y = (x * 2).sum()  # guilty
+        y.backward()
+    """,
+    "grad_mismatch_grad": """
+        x = torch.randn(3, requires_grad=True)
+        y = x * 2
+        torch.autograd.grad(y, x, torch.ones(3, 1))  # guilty
+    """,
+    "grad_outputs_complex": """
+        x = torch.randn(3, requires_grad=True)
+        y = x * 2
+        y.backward(torch.ones(3, dtype=torch.complex64))  # guilty
+    """,
+    "is_grads_batched": """
+        x = torch.randn(3, requires_grad=True)
+        y = x * 2
+        torch.autograd.grad(y, x, torch.ones(3), is_grads_batched=True)  # guilty
+    """,
+    "materialize_conflict": """
+        x = torch.randn(3, requires_grad=True)
+        y = x.sum()
+        torch.autograd.grad(y, x, allow_unused=False, materialize_grads=True)  # guilty
+    """,
+    "tuple_backward": """
+        x = torch.randn(4, requires_grad=True)
+        parts = x.split(2)
+        parts.backward()  # guilty
+    """,
 }

@@ -110,4 +110,18 @@ WRITES: dict[str, str] = {
         rows = x.unbind()
         rows[0].add_(1)  # guilty
     """,
+    # PyTorch's own words leave open which of the two lines is to move. Like in the programs above,
+    # the write is what is refused, and what two of the three ways out change.
+    "nograd_view_inplace": """
+        x = torch.randn(4, requires_grad=True).clone()
+        w = torch.ones(2, requires_grad=True)
+        with torch.no_grad():
+            v = x[:2]
+        v.mul_(w)  # guilty
+    """,
+    "detach_inplace_view": """
+        x = torch.randn(3, requires_grad=True)
+        v = x[:2]
+        v.detach_()  # guilty
+    """,
 }

@@ -29,6 +29,11 @@ FROM_WARNING = {"nonleaf_to_device", "checkpoint_warn", "scalar_conv", "create_g
 """Nothing is raised; the warning is what is explained."""
 SILENT = {"nan_where", "norm_zero"}
 """PyTorch says nothing at all, so `diagnose` is asked about the leaves of the program."""
+WITHOUT_LINE = {
+    "unused": "what is missing is a line that uses the input; the call may be right all the same",
+    **dict.fromkeys(SILENT, "it is found in the gradients alone, which no line is known of"),
+}
+"""Cases that are explained but have no guilty line, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,12 @@ def test_every_case_has_a_way_in() -> None:
     without_error = {key for key, case in CASES.items() if case["exception"] is None}
     with_slug = {key for key in without_error if CASES[key]["slug"] is not None}
     assert with_slug == FROM_WARNING | SILENT
+
+
+def test_every_case_has_a_guilty_line_or_a_reason() -> None:
+    with_slug = {key for key, case in CASES.items() if case["slug"] is not None}
+    assert set(PROGRAMS) | set(WITHOUT_LINE) == with_slug
+    assert not set(PROGRAMS) & set(WITHOUT_LINE)
 
 
 def way_in(key: str) -> Way:

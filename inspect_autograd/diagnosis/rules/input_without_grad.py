@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 
 from ...graph.creation import SourceLine
 from ..failing_call import FailingCall, call_of, find_failing_call, is_refusal, named
@@ -73,7 +74,7 @@ def _input(scene: Scene) -> Diagnosis:
         WHY,
         (
             *(_state(name, facts) for name, facts in found),
-            *(Evidence(f"it came from `{o.text}`", o.source) for o in origins if o is not None),
+            *_came_from(origins),
         ),
         tuple(_hints(call, found)),
         source=_line(scene, origins[0]),
@@ -81,11 +82,14 @@ def _input(scene: Scene) -> Diagnosis:
 
 
 def _origin(scene: Scene, facts: TensorFacts | None) -> Origin | None:
-    """What made a tensor, or made a parameter not require grad."""
-    found = find_origin(scene, facts)
-    if found is None and facts is not None and facts.is_parameter:
-        return find_freeze(scene)
-    return found
+    """What made a parameter not require grad, or else made the tensor."""
+    freeze = find_freeze(scene) if facts is not None and facts.is_parameter else None
+    return freeze or find_origin(scene, facts)
+
+
+def _came_from(origins: Iterable[Origin | None]) -> Iterator[Evidence]:
+    found = dict.fromkeys(origin for origin in origins if origin is not None)
+    return (Evidence(f"it came from `{origin.text}`", origin.source) for origin in found)
 
 
 def _line(scene: Scene, origin: Origin | None) -> SourceLine | None:
@@ -189,12 +193,13 @@ def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
     else:
         call = f"{call_of(name, '.requires_grad_()')}\n{call}"
     why = "" if facts is None else f" {name} has requires_grad=False."
+    origin = _origin(scene, facts)
     return Diagnosis(
         SLUG,
         f"{what} does not require grad, so it has no "
         + _LACKS.get(functions[0], "gradient to hook."),
         f"{does}, and tensors that do not require grad {never}.{why}",
-        () if facts is None else (_state(name, facts),),
+        () if facts is None else (_state(name, facts), *_came_from([origin])),
         (
             Hint("Let it require grad first, if it is an input or a parameter.", call),
             Hint(
@@ -203,7 +208,7 @@ def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
                 f"if {_variable(name)}.requires_grad:\n    ...",
             ),
         ),
-        source=None if scene.failure is None else scene.failure.source,
+        source=_line(scene, origin),
     )
 
 

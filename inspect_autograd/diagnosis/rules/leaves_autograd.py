@@ -66,7 +66,7 @@ def _array(scene: Scene, what: str, goal: str, fix: str) -> Diagnosis:
 
 def _deepcopy(scene: Scene) -> Diagnosis:
     text = written(scene, "deepcopy")
-    subject = next((f for f in scene.involved if not f.is_leaf), None)
+    subject = held = next((f for f in scene.involved if not f.is_leaf), None)
     if subject is not None and not subject.names and re.fullmatch(r"[\w.]+", text):
         subject = None  # It is part of what has this name.
     name = subject.names[0] if subject is not None and subject.names else text
@@ -88,7 +88,7 @@ def _deepcopy(scene: Scene) -> Diagnosis:
         "A computed tensor is tied to the graph that computed it. A deep copy would have to copy "
         "this graph and all that it holds, so only leaves can be copied.",
         *hints,
-        made=subject,
+        made=held,
     )
 
 

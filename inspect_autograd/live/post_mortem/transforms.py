@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...diagnosis.function_body import FunctionBody
+from ..private_transforms import is_gradient_transform, transformed_function
 from .frames import owner_of
 from .live_frame import LiveFrame
 from .user_functions import describe_function, unwrap
@@ -42,17 +43,11 @@ def find_transforms(frames: Sequence[LiveFrame]) -> tuple[str, ...]:
 
 
 def find_transformed(frames: Sequence[LiveFrame]) -> FunctionBody | None:
-    """The function of the user that the innermost `torch.func.grad` was given.
-
-    It is the variable `func` of `grad_and_value_impl` (2.1 and newer); without it, it is not found.
-    """
+    """The function of the user that the innermost `torch.func.grad` was given."""
     for live in reversed(frames):
-        module = live.frame.f_globals.get("__name__")
-        if module == "torch._functorch.eager_transforms" and (
-            live.frame.f_code.co_name == "grad_and_value_impl"
-        ):
-            function, _ = unwrap(read_variables(live.frame).get("func"))
-            if function is not None and owner_of(function.__code__.co_filename) == "user":
-                return describe_function(function)
-            return None
+        module, code = live.frame.f_globals.get("__name__"), live.frame.f_code
+        if is_gradient_transform(module, code.co_name):
+            function, _ = unwrap(transformed_function(read_variables(live.frame)))
+            is_users = function is not None and owner_of(function.__code__.co_filename) == "user"
+            return describe_function(function) if function is not None and is_users else None
     return None

@@ -187,14 +187,14 @@ def test_a_complex_vector_is_told_that_its_sum_will_not_do(tmp_path: Path) -> No
     ],
 )
 def test_a_transform_wants_no_dimension_at_all(call: str, name: str, tmp_path: Path) -> None:
-    program = f"def energy(x):\n    return (x * x).sum(0, keepdim=True)\n{call}\n"
+    program = f"def energy(x):\n    return (x * x).sum(0, keepdim=True)  # guilty\n{call}\n"
     explained = explain_program(tmp_path, program)
     assert explained.slugs == [SLUG]
     assert explained.first.summary.startswith(
         f"The function given to {name} returns a tensor with 1 dimension"
     )
     assert "torch.func.grad(lambda x: energy(x).squeeze())(x)" in explained.codes
-    assert explained.line == 3
+    assert explained.line == explained.guilty
 
 
 @pytest.mark.parametrize(
