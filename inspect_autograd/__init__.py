@@ -30,6 +30,7 @@ __all__ = [
     "Mutation",
     "Node",
     "NodeStatus",
+    "Pause",
     "Recording",
     "SavedMemory",
     "SavedTensor",
@@ -41,6 +42,7 @@ __all__ = [
     "Trace",
     "WhyNoGrad",
     "__version__",
+    "break_on",
     "capture",
     "check_vjp",
     "diagnose",
@@ -77,6 +79,7 @@ _MODULE_OF_NAME = {
     "Mutation": ".events.effects",
     "Node": ".graph.records",
     "NodeStatus": ".events.engine_state",
+    "Pause": ".live.breaking.pause",
     "Recording": ".events.recording",
     "SavedMemory": ".graph.saved_memory",
     "SavedTensor": ".graph.records",
@@ -87,6 +90,7 @@ _MODULE_OF_NAME = {
     "TensorStats": ".events.records",
     "Trace": ".events.trace",
     "WhyNoGrad": ".diagnosis.why_no_grad",
+    "break_on": ".live.breaking.break_on",
     "capture": ".live.capture",
     "check_vjp": ".live.vjp.check",
     "diagnose": ".live.diagnosing.diagnose",
@@ -128,6 +132,8 @@ if TYPE_CHECKING:
     from .graph.saved_memory import SavedMemory
     from .graph.tensor_meta import TensorMeta
     from .live import edits
+    from .live.breaking.break_on import break_on
+    from .live.breaking.pause import Pause
     from .live.capture import capture
     from .live.diagnosing.diagnose import diagnose
     from .live.diagnosing.watch import watch

@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
+    "BreakpointQuitError",
     "FileFormatError",
     "InspectAutogradError",
     "LayoutError",
@@ -57,6 +58,10 @@ class ArgumentTypeError(InspectAutogradError, TypeError):
 
 class NoGraphError(ArgumentError):
     """A tensor carries no autograd graph, so there is nothing to capture."""
+
+
+class BreakpointQuitError(InspectAutogradError, RuntimeError):
+    """The user left a backward pass at a breakpoint."""
 
 
 class FileFormatError(InspectAutogradError, ValueError):

@@ -1,4 +1,4 @@
-"""Who can tell how the nodes of this thread came to be: the recordings that are open in it."""
+"""Who can tell how the nodes of this thread came to be: the recordings that were made in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = [
     "add_attributor",
     "attribute_nodes",
     "innermost_attributor",
+    "known_attributors",
     "remove_attributor",
 ]
 
@@ -36,10 +37,16 @@ class Attributor(Protocol):
 
 
 class _Here(threading.local):
-    """Those of the current thread, outermost first; none is kept alive."""
+    """Those of the current thread, outermost first; none is kept alive.
+
+    Attributes:
+        refs: Those that are open.
+        closed: Those that are not, the latest last.
+    """
 
     def __init__(self) -> None:
         self.refs: list[weakref.ref[Attributor]] = []
+        self.closed: list[weakref.ref[Attributor]] = []
 
 
 _here = _Here()
@@ -51,8 +58,10 @@ def add_attributor(attributor: Attributor) -> None:
 
 
 def remove_attributor(attributor: Attributor) -> None:
-    """Ask it no more."""
+    """It is over: only `known_attributors` gives it from now on, as long as somebody holds it."""
     _here.refs = [ref for ref in _here.refs if ref() not in (None, attributor)]
+    _here.closed = [ref for ref in _here.closed if ref() not in (None, attributor)]
+    _here.closed.append(weakref.ref(attributor))
 
 
 def attribute_nodes(live: LiveGraph, table: NodeTable) -> NodeTable | None:
@@ -64,3 +73,9 @@ def attribute_nodes(live: LiveGraph, table: NodeTable) -> NodeTable | None:
 def innermost_attributor() -> Attributor | None:
     """The innermost recording that is open in this thread."""
     return next((known for ref in reversed(_here.refs) if (known := ref()) is not None), None)
+
+
+def known_attributors() -> list[Attributor]:
+    """All recordings made in this thread that somebody holds, the innermost or latest first."""
+    refs = (*reversed(_here.refs), *reversed(_here.closed))
+    return [known for ref in refs if (known := ref()) is not None]

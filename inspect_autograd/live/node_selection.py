@@ -16,7 +16,13 @@ from .parameters import TensorNames
 from .private_torch import LiveNode
 from .walk import LiveGraph
 
-__all__ = ["find_by_glob", "name_nodes", "select_by_glob", "select_nodes"]
+__all__ = [
+    "find_by_glob",
+    "find_closest",
+    "name_nodes",
+    "select_by_glob",
+    "select_nodes",
+]
 
 _EXPECTED = "a node's id, a Node of the captured graph, a glob such as 'Mul*', or a live node"
 
@@ -41,7 +47,7 @@ def select_by_glob(pattern: str, node_names: Sequence[tuple[str, ...]], argument
     if ids:
         return ids
     counts = Counter(name for names in node_names for name in names)
-    close = _closest(pattern, list(counts)) or [name for name, _ in counts.most_common(4)]
+    close = find_closest(pattern, counts)
     raise ArgumentError(
         f"{argument} {pattern!r} matches none of the {len(node_names)} nodes; expected a glob "
         "that matches the name of a node or of a parameter in params",
@@ -53,6 +59,16 @@ def find_by_glob(pattern: str, node_names: Sequence[tuple[str, ...]]) -> list[in
     """The same, but matching nothing is no error."""
     matches = {name: fnmatchcase(name, pattern) for names in node_names for name in names}
     return [id for id, names in enumerate(node_names) if any(matches[name] for name in names)]
+
+
+def find_closest(pattern: str, counts: Counter[str]) -> list[str]:
+    """Names that come closest to a glob, or else the most frequent ones.
+
+    Args:
+        pattern: The glob.
+        counts: How often each name occurs.
+    """
+    return _closest(pattern, list(counts)) or [name for name, _ in counts.most_common(4)]
 
 
 def _closest(pattern: str, names: list[str]) -> list[str]:
