@@ -52,6 +52,7 @@ class FrontEnd:
     def __init__(self, read: Reader | None) -> None:
         self._read = read
         self._reported = 0
+        self._is_alone = False
         self.unshown = 0
 
     def show(self, stop: Stop) -> Action:
@@ -59,18 +60,24 @@ class FrontEnd:
         read = self._read
         if read is not None:
             return Prompt(stop, sys.stdout).ask(lambda: read(stop.pause))
-        if _can_ask():
+        if self._can_ask():
             try:
                 return Prompt(stop, sys.stdout).ask(None)
             except NotImplementedError:
                 # A notebook that is run as a whole has nobody to ask, and says so only then.
+                self._is_alone = True
+                self._reported += 1
                 return "continue"
         self._report(stop)
         return "continue"
 
     def say(self, line: str) -> None:
         """Say something to whoever types the commands."""
-        (sys.stdout if self._read is not None or _can_ask() else sys.stderr).write(f"{line}\n")
+        if self._read is not None or self._can_ask():
+            sys.stdout.write(f"{line}\n")
+
+    def _can_ask(self) -> bool:
+        return not self._is_alone and _can_ask()
 
     def _report(self, stop: Stop) -> None:
         if self._reported >= MAX_REPORTS:

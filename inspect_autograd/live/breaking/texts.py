@@ -101,6 +101,10 @@ def saved_lines(saved: Sequence[SavedTensor]) -> Iterator[str]:
     if not saved:
         yield "  it saved no tensor"
     for tensor in saved:
-        size = "" if tensor.bytes is None else f"  {format_bytes(tensor.bytes)}"
-        state = f"  {_STATES[tensor.state]}" if tensor.state in _STATES else ""
-        yield f"  {tensor.name}  {'' if tensor.meta is None else tensor.meta}{size}{state}"
+        parts = [
+            tensor.name,
+            "" if tensor.meta is None else str(tensor.meta),
+            "" if tensor.bytes is None else format_bytes(tensor.bytes),
+            _STATES.get(tensor.state, ""),
+        ]
+        yield "".join(f"  {part}" for part in parts if part)
