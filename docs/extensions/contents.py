@@ -29,8 +29,10 @@ CONTENTS: dict[str, list[str]] = {
         "explaining",
         "diagnosing",
         "experiments",
+        "breakpoints",
         "pictures",
         "command-line",
+        "*",
     ],
     "Rules": ["rules/*"],
     "Reference": ["reference/*"],
@@ -38,7 +40,8 @@ CONTENTS: dict[str, list[str]] = {
 }
 """Patterns of pages by section; sections appear in this order, empty ones not at all.
 
-A folder that has a page `index` is shown as that page, below which the others stand.
+`*` stands for all pages of its folder that no other pattern names. A folder that has a page `index`
+is shown as that page, below which the others stand.
 """
 
 BELOW = {
@@ -77,11 +80,19 @@ def find_pages(patterns: list[str], pages: set[str]) -> list[str]:
     found: dict[str, None] = {}
     for pattern in patterns:
         index = pattern.replace("*", "index")
-        if index in pages and index != pattern:
+        if index in pages and "/" in pattern:
             found[index] = None
         else:
-            found.update(dict.fromkeys(sorted(p for p in pages if fnmatchcase(p, pattern))))
+            found.update(dict.fromkeys(sorted(_match(pattern, pages))))
     return list(found)
+
+
+def _match(pattern: str, pages: set[str]) -> set[str]:
+    if "*" not in pattern:
+        return pages & {pattern}
+    named = {"index", *(name for patterns in CONTENTS.values() for name in patterns)}
+    same_folder = {page for page in pages - named if page.count("/") == pattern.count("/")}
+    return {page for page in same_folder if fnmatchcase(page, pattern)}
 
 
 def toctree(pages: list[str], *options: str) -> str:

@@ -90,6 +90,11 @@ def test_pages_are_found_by_pattern() -> None:
     assert find_pages(["rules/*"], pages - {"rules/index"}) == ["rules/x"]
 
 
+def test_a_page_that_no_pattern_names_is_found_too() -> None:
+    pages = {"index", "tracing", "new", "also-new", "architecture", "tour/01"}
+    assert find_pages(["tracing", "*"], pages) == ["tracing", "also-new", "new"]
+
+
 def test_contents_are_written_as_a_directive() -> None:
     assert toctree(["a"], "hidden:") == "```{toctree}\n:hidden:\n\n/a\n```"
 
