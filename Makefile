@@ -32,6 +32,7 @@ demo: $(INSTALLED)
 docs: $(INSTALLED)
 	@for script in $(FIGURE_SCRIPTS); do \
 		echo "$$script" && $(BIN)/python "$$script" --out docs/images || exit 1; done
+	$(BIN)/python scripts/build_tour_notebook.py --out docs/tour
 	$(BIN)/python -m sphinx -qEW --keep-going -b html -d out/site-cache docs out/site
 	@echo "Open out/site/index.html in a browser; no network is needed."
 

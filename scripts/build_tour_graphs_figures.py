@@ -1,6 +1,6 @@
 """Draw the graphs of the tour.
 
-python scripts/tour_graphs.py [--out FOLDER]
+python scripts/build_tour_graphs_figures.py [--out FOLDER]
 """
 
 import argparse
@@ -78,8 +78,8 @@ PICTURES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pictures")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the folder tour/")
+    out: Path = parser.parse_args().out / "tour"
     out.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():
         print("picture:", draw(out / f"{name}.svg"))

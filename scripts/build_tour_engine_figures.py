@@ -1,6 +1,6 @@
 """Draw the charts of the tour about what runs when.
 
-python scripts/tour_engine.py [--out FOLDER]
+python scripts/build_tour_engine_figures.py [--out FOLDER]
 """
 
 import argparse
@@ -107,8 +107,8 @@ FIGURES = {"engine": engine, "hooks": hooks}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pictures")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the folder tour/")
+    out: Path = parser.parse_args().out / "tour"
     out.mkdir(parents=True, exist_ok=True)
     matplotlib.style.use(Path(__file__).with_name("tour.mplstyle"))
     for name, draw in FIGURES.items():

@@ -1,6 +1,6 @@
 """Draw the charts of the tour about the memory of a training step, as PyTorch's profiler sees it.
 
-python scripts/tour_memory.py [--out FOLDER]
+python scripts/build_tour_memory_figures.py [--out FOLDER]
 """
 
 import argparse
@@ -88,8 +88,8 @@ FIGURES = {"memory": memory, "memory_checkpoint": memory_checkpoint}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the pictures")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the folder tour/")
+    out: Path = parser.parse_args().out / "tour"
     out.mkdir(parents=True, exist_ok=True)
     matplotlib.style.use(Path(__file__).with_name("tour.mplstyle"))
     for name, draw in FIGURES.items():
