@@ -4,6 +4,7 @@ python scripts/build_tour_graphs_figures.py [--out FOLDER]
 """
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import inspect_autograd as ia
+
+DURATION = re.compile(r", took [\d.]+ \w+")
 
 
 def four_numbers() -> Tensor:
@@ -41,7 +44,11 @@ def stepper(path: Path) -> Path:
 def draw_pass(loss: Tensor, path: Path, **params: Tensor) -> Path:
     with ia.trace(loss, params=params) as trace:
         loss.backward()
-    return trace.render(path)
+    drawn = trace.render(path)
+    # How long a node took is not the same twice.
+    text = DURATION.sub("", drawn.read_text(encoding="utf-8"))
+    drawn.write_text(text, encoding="utf-8")
+    return drawn
 
 
 def in_place(path: Path) -> Path:
