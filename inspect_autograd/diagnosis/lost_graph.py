@@ -103,6 +103,8 @@ def _without_cut(scene: Scene, output: TensorFacts, call: FailingCall) -> Cause:
         freeze = find_freeze(scene)
         return _of_origins("frozen", frozen, () if freeze is None else (freeze,))
     plain = _plain(scene, output)
+    if plain is None:
+        plain = _plain_behind(scene, output, call)
     if plain is not None:
         return _of_origins("plain data", plain, _first_data(scene, call, plain))
     return Cause("unknown", "possible")
@@ -221,3 +223,24 @@ def _plain(scene: Scene, output: TensorFacts) -> tuple[str, ...] | None:
         for name, facts in frame.tensors.items()
         if name not in output.names and facts.meta.dtype.startswith(_REAL)
     )
+
+
+def _plain_behind(scene: Scene, output: TensorFacts, call: FailingCall) -> tuple[str, ...] | None:
+    """The real tensors that the output was computed from, where a recording saw no graph end.
+
+    Other variables may require grad; this output was made of new data alone.
+    """
+    value, frame = _output_of(scene, call), scene.user_frame
+    if scene.recording is None or call.text is None or value is None or frame is None:
+        return None
+    behind = names_behind(call.text, value)
+    facts = {name: facts for name, facts in frame.tensors.items() if name in behind}
+    if any(one.requires_grad for one in facts.values()):
+        return None
+    names = tuple(
+        name
+        for name, one in facts.items()
+        if name not in output.names and one.meta.dtype.startswith(_REAL)
+    )
+    origins = _first_data(scene, call, names)
+    return names if origins and all(_makes_data(one.value) for one in origins) else None

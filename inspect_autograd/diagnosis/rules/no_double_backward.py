@@ -19,6 +19,8 @@ _OPERATOR = r"derivative for '?(?:aten::)?(\w+_backward\w*)'? is not implemented
 _COMPILED = r"torch\.compile .*does not currently support double backward"
 _ONCE = r"differentiate twice a function that was marked with @once_differentiable"
 _CUDNN = r"double backwards? is not supported for cudnn"
+MAX_PASSES = 10
+"""Passes before the failure that are looked through for the one that was differentiated."""
 _WHY = (
     "With create_graph=True the backward pass is recorded as well, so that its result can be "
     "differentiated again. For that, every operation of the backward pass needs a derivative of "
@@ -69,12 +71,16 @@ def _tell(scene: Scene, what: str, hints: list[Hint], forward: str = "") -> Diag
 
 
 def _compiled(scene: Scene) -> Diagnosis:
+    call = _compiled_call(scene)
+    evidence = _evidence(scene)
+    if call is not None:
+        evidence = (*evidence, Evidence("the compiled function was called here", call))
     return Diagnosis(
         SLUG,
         "The gradient of a function compiled by torch.compile was differentiated a second time.",
         "torch.compile compiles the forward pass together with its backward pass. The compiled "
         "backward pass is a block of its own, of which no further derivative is known.",
-        (*_evidence(scene), *_compiled_calls(scene)[:1]),
+        evidence,
         (
             Hint(
                 "Use the function as it is, without torch.compile, where gradients of gradients "
@@ -84,22 +90,26 @@ def _compiled(scene: Scene) -> Diagnosis:
             _first_order(scene),
         ),
         "certain",
-        next((fact.source for fact in _compiled_calls(scene)), _creation(scene)),
+        call or _creation(scene),
     )
 
 
-def _compiled_calls(scene: Scene) -> list[Evidence]:
-    """Where the compiled function was called: the pass that was differentiated ran its node."""
-    made = _creation(scene)
-    lines: dict[SourceLine, Evidence] = {}
-    for trace in () if scene.recording is None else scene.recording.traces:
-        if made is None or all((p.file, p.line) != (made.file, made.line) for p in trace.passes):
+def _compiled_call(scene: Scene) -> SourceLine | None:
+    """Where the function was called: the pass whose result was differentiated ran its node.
+
+    Only a recording knows that pass: the graph of the gradient does not hold the node.
+    """
+    made, recording = _creation(scene), scene.recording
+    if made is None or recording is None:
+        return None
+    for trace in reversed(recording.traces[-MAX_PASSES:]):
+        if all((one.file, one.line) != (made.file, made.line) for one in trace.passes):
             continue
-        for id, kind in enumerate(trace.graph.node_table.kinds):
-            source = trace.graph.nodes[id].source if kind == "compiled" else None
-            if source is not None:
-                lines[source] = Evidence("the compiled function was called here", source)
-    return list(lines.values()) if len(lines) == 1 else []
+        table = trace.graph.node_table
+        compiled = [id for id, kind in enumerate(table.kinds) if kind == "compiled"]
+        lines = {table.creations[id].source for id in compiled if id in table.creations}
+        return lines.pop() if len(lines) == 1 else None
+    return None
 
 
 def _once(scene: Scene) -> Diagnosis:
@@ -165,11 +175,13 @@ def _first_order(scene: Scene) -> Hint:
 def _evidence(scene: Scene) -> tuple[Evidence, ...]:
     if scene.graph is None:
         return ()
-    second = [node for node in scene.graph.nodes if re.search(r"Backward.*Backward", node.name)]
-    missing = [node for node in scene.graph.nodes if node.name in ("NotImplemented", "Error")]
+    names = scene.graph.node_table.names
+    second = [id for id, name in enumerate(names) if re.search(r"Backward.*Backward", name)]
+    missing = [id for id, name in enumerate(names) if name in ("NotImplemented", "Error")]
+    ends = [scene.graph.nodes[id] for id in (missing or second)[:1]]
     return tuple(
         Evidence(f"{node.name} is where the graph of the gradient ends", node.source, node.id)
-        for node in (missing or second)[:1]
+        for node in ends
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from ...graph.creation import SourceLine
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, is_users_own, says
@@ -38,10 +40,12 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
 def _wrong_result(scene: Scene, kind: str) -> Diagnosis:
     packed = []
     if scene.graph is not None:
-        packed = [n for n in scene.graph.nodes if any(s.state == "packed" for s in n.saved)]
+        saved = scene.graph.node_table.saved
+        ids = (id for id, found in saved.items() if any(s.state == "packed" for s in found))
+        packed = [scene.graph.nodes[id] for id in islice(ids, 3)]
     evidence = [
         Evidence(f"{node.name} keeps a tensor that a hook packed", node.source, node.id)
-        for node in packed[:3]
+        for node in packed
     ]
     hook = next((hook for hook in scene.hooks if hook.source is not None), None)
     if hook is not None:
