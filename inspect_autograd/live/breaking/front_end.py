@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import ArgumentTypeError
 from .pause import Pause
-from .prompt import Action, Prompt, stop_lines
+from .prompt import Action, Prompt, headline, stop_lines, write_text
 from .stop import Stop
 from .texts import where_lines
 
@@ -84,15 +84,18 @@ class FrontEnd:
             self.unshown += 1
             return
         self._reported += 1
-        made, reason = stop.describe(stop.pause.node)
-        _, *where = where_lines(stop.pause.node, made, reason, stop.place)
-        write_error("".join(f"{line}\n" for line in (*stop_lines(stop), *where)))
+        try:
+            made, reason = stop.describe(stop.pause.node)
+            _, *where = where_lines(stop.pause.node, made, reason, stop.place)
+            write_error("".join(f"{line}\n" for line in (*stop_lines(stop), *where)))
+        except Exception as error:  # The pass must not end for the sake of a report.
+            write_error(f"{headline(stop)}\n  not shown: {type(error).__name__}: {error}\n")
 
 
 def write_error(text: str) -> None:
     """Write to where errors go; a program without such a place goes on."""
     if sys.stderr is not None:
-        sys.stderr.write(text)
+        write_text(sys.stderr, text)
 
 
 def _can_ask() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cmd
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TextIO
+from typing import IO, Any, Literal, TextIO
 
 import torch
 
@@ -16,7 +16,7 @@ from .pause import measure
 from .stop import Stop
 from .texts import around_lines, gradient_lines, node_text, saved_lines, where_lines
 
-__all__ = ["PROMPT", "Action", "Prompt", "headline", "stop_lines"]
+__all__ = ["PROMPT", "Action", "Prompt", "headline", "stop_lines", "write_text"]
 
 PROMPT = "(backward) "
 _REPEATED = ("next", "up", "down")
@@ -56,7 +56,7 @@ class Prompt(cmd.Cmd):
             self.cmdloop()
             return self.action
         while (line := read()) is not None:
-            self.stdout.write(f"{self.prompt}{line}\n")
+            self._write([f"{self.prompt}{line}"])
             if self.onecmd(line):
                 return self.action
         return "leave"
@@ -77,7 +77,9 @@ class Prompt(cmd.Cmd):
             return bool(getattr(self, f"do_{name}")(rest))
         except InspectAutogradError as error:
             self._write([f"*** {error}"])
-            return False
+        except Exception as error:  # The pass must not end for the sake of what is shown of it.
+            self._write([f"*** {type(error).__name__}: {error}"])
+        return False
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """Names of commands for the Tab key."""
@@ -169,7 +171,13 @@ class Prompt(cmd.Cmd):
         self._write([f"{node_text(node)}{here}"])
 
     def _write(self, lines: Iterable[str]) -> None:
-        self.stdout.write("".join(f"{line}\n" for line in lines))
+        write_text(self.stdout, "".join(f"{line}\n" for line in lines))
+
+
+def write_text(output: IO[str], text: str) -> None:
+    """Write a text also where some of its characters cannot be written."""
+    encoding = getattr(output, "encoding", None) or "utf-8"
+    output.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def headline(stop: Stop) -> str:

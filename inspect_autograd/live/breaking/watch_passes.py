@@ -16,7 +16,7 @@ from ...graph.creation import SourceLine
 from ..call_nodes import find_call_nodes
 from ..engine_calls import EngineCall, find_place, unwatch, watch
 from ..node_selection import find_by_glob, find_closest, select_by_glob
-from ..parameters import collect_names
+from ..parameters import TensorNames, collect_names
 from ..private_torch import (
     NO_SEQUENCE_NR,
     LiveNode,
@@ -102,6 +102,7 @@ class Breakpoints:
         self._asking: Stop | None = None
         self._lock = threading.RLock()
         self._here = _Here()
+        self._names = TensorNames(())
         self._last: object = None
         self._node_count = 0
         self._seen: Counter[str] = Counter()
@@ -146,6 +147,7 @@ class Breakpoints:
         unwatch(self)
         _remove_all(self._handles)
         self._leaves.clear()
+        self._names = TensorNames(())  # It holds the user's tensors.
 
     # -- passes --------------------------------------------------------------------------------
 

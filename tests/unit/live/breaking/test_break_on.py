@@ -137,6 +137,37 @@ def test_a_sum_that_overflows_is_met_before_the_node_that_receives_it() -> None:
     assert [label for _, label in seen] == ["MulBackward0"]
 
 
+def test_a_sparse_gradient_has_a_norm_and_is_finite() -> None:
+    table = nn.Embedding(5, 2, sparse=True)
+    found = []
+
+    def look(pause: ia.Pause) -> bool:
+        found.append((pause.node.name, pause.norm, pause.is_finite))
+        return False
+
+    with ia.break_on(look):
+        table(torch.tensor([1, 1])).sum().backward()
+    # Row 1 is looked up twice: its gradient is (2, 2).
+    name, norm, is_finite = found[-1]
+    assert (name, is_finite) == ("AccumulateGrad", True)
+    assert norm == pytest.approx(8**0.5)
+
+
+def test_values_that_cannot_be_read_meet_no_condition() -> None:
+    x = torch.ones(2, requires_grad=True)
+    y = x.exp()
+    found = []
+
+    def look(pause: ia.Pause) -> bool:
+        found.append((pause.norm != pause.norm, pause.is_finite))
+        return pause.norm > 0
+
+    with ia.break_on(look, nonfinite=True) as block:
+        torch.autograd.grad(y, x, torch.eye(2), is_grads_batched=True)
+    assert found == [(True, None)] * 2
+    assert block.stop_count == 0
+
+
 # -- passes ----------------------------------------------------------------------------------------
 
 

@@ -184,6 +184,12 @@ def test_a_program_without_standard_streams() -> None:
     assert shown == "True\n"
 
 
+def test_a_terminal_without_unicode() -> None:
+    latin = "import sys; sys.stdout.reconfigure(encoding='ascii')\n"
+    many = MANY.replace('"Exp*"', '"Exp*", prompt=["print chr(8230)", "c"]')
+    assert "\\u2026\n" in run(latin + many)[0]
+
+
 NOTEBOOK = """\
 import sys, types
 # What an IPython kernel has: `get_ipython().kernel`, and an `input` that asks the browser.
