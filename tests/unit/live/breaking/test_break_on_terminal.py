@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ class Terminal:
         )
         os.close(slave)
 
-    def read_until(self, end: str | None, timeout: float = 60.0) -> str:
+    def read_until(self, end: str | None, timeout: float = 120.0) -> str:
         """What is shown up to a text, or up to the end of the program."""
         deadline, shown = time.monotonic() + timeout, ""
         while end is None or not shown.endswith(end):
@@ -69,16 +70,30 @@ class Terminal:
 
     def interrupt(self) -> None:
         """What Ctrl-C does in a terminal that the program controls."""
-        os.write(self._master, b"w")
-        self.read_until("w")  # It reads by now; a signal before that would wait for the next key.
-        time.sleep(0.2)
-        self._process.send_signal(signal.SIGINT)
+        # A signal that comes right before readline waits for a key is only seen after the key.
+        for _ in range(30):
+            self._process.send_signal(signal.SIGINT)
+            if select.select([self._master], [], [], 2.0)[0]:
+                return
+        raise TimeoutError("the program does not react")
 
     def close(self) -> int:
         """The exit status."""
-        status = self._process.wait(timeout=60)
+        return self._process.wait(timeout=120)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
         os.close(self._master)
-        return status
+
+
+@pytest.fixture
+def terminal(program: Path) -> Iterator[Terminal]:
+    with Terminal(program) as terminal:
+        yield terminal
 
 
 @pytest.fixture
@@ -88,8 +103,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_session_in_a_terminal(program: Path) -> None:
-    terminal = Terminal(program)
+def test_a_session_in_a_terminal(terminal: Terminal) -> None:
     assert terminal.read_until(PROMPT).splitlines()[:-1] == [
         "stopped before #2 SqrtBackward0 in pass 0: 'Sqrt*'",
         "  received  g0  f32[2] |4.24|",
@@ -106,15 +120,13 @@ def test_a_session_in_a_terminal(program: Path) -> None:
     assert terminal.close() == 0
 
 
-def test_the_end_of_the_input_runs_on(program: Path) -> None:
-    terminal = Terminal(program)
+def test_the_end_of_the_input_runs_on(terminal: Terminal) -> None:
     terminal.read_until(PROMPT)
     assert terminal.send("\x04").splitlines()[-1] == "gradient [inf, 0.75]"
     assert terminal.close() == 0
 
 
-def test_an_interrupt_at_the_prompt_ends_the_program(program: Path) -> None:
-    terminal = Terminal(program)
+def test_an_interrupt_at_the_prompt_ends_the_program(terminal: Terminal) -> None:
     terminal.read_until(PROMPT)
     terminal.interrupt()
     shown = terminal.read_until(None)
@@ -122,8 +134,7 @@ def test_an_interrupt_at_the_prompt_ends_the_program(program: Path) -> None:
     assert terminal.close() != 0
 
 
-def test_quit_in_a_terminal(program: Path) -> None:
-    terminal = Terminal(program)
+def test_quit_in_a_terminal(terminal: Terminal) -> None:
     terminal.read_until(PROMPT)
     shown = terminal.send("quit\n")
     assert "BreakpointQuitError: the backward pass was left at a breakpoint" in shown
