@@ -66,7 +66,7 @@ def draw_step(axes: Axes, label: str, *, checkpointed: bool) -> None:
     axes.plot(before, in_use[before], "o", color=colour, markersize=9)
     place = (before, in_use[before])
     text: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 9.5}
-    axes.annotate("loss.backward()", place, (0, -18), color=colour, **text)
+    axes.annotate("loss.backward()", place, (14, -18), color=colour, **text)
     axes.set(xlabel="malloc, free", ylabel="MiB", ylim=(0, None))
 
 

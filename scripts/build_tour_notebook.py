@@ -23,6 +23,8 @@ INTRODUCTION = """\
 
 Made from [the pages of the tour](index.md) by `scripts/build_tour_notebook.py`, and run."""
 BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+# Notebooks know formulas by dollars only.
+FORMULA = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NEXT_PAGE = re.compile(r"^(?:Next: |Back to )\[.*\]\(.*\)\n", re.MULTILINE)
 # What is not the same in every run.
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
@@ -31,8 +33,9 @@ CELL_FILE = re.compile(r"\S*ipykernel_\d+\S*?\.py")
 
 def make_cells(page: str) -> Iterator[NotebookNode]:
     """The cells of one page: text, and the blocks of Python between."""
+    page = FORMULA.sub(r"$$\n\1$$", NEXT_PAGE.sub("", page))
     # re.split gives text and blocks in turn.
-    for position, part in enumerate(BLOCK.split(NEXT_PAGE.sub("", page))):
+    for position, part in enumerate(BLOCK.split(page)):
         if position % 2 == 0:
             if part.strip():
                 yield new_markdown_cell(part.strip())
