@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..errors import ArgumentError
+from ..graph.records import Node
 from .nonfinite_explain import explain, place_of
 from .nonfinite_report import NonfiniteReport
 from .nonfinite_search import Birth, NonfiniteSearch
@@ -67,7 +68,16 @@ def _report(data: TraceData, search: NonfiniteSearch, births: list[Birth]) -> No
         passed_on_count=len(passed_on),
         reached=_find_reached(data, search),
         others=dict(others),
+        made_by=_made_by(nodes[first.node]),
     )
+
+
+def _made_by(node: Node) -> str:
+    """The call, line and module, such as `torch.sqrt at train.py:8 in encoder`."""
+    creation = node.creation
+    if creation is None or (creation.function is None and creation.source is None):
+        return ""
+    return f"{creation} in {node.scope}" if node.scope else str(creation)
 
 
 def _find_reached(data: TraceData, search: NonfiniteSearch) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ class NonfiniteReport:
         passed_on_count: How many nodes passed it on in all.
         reached: Names of the parameters that a gradient with NaN or Inf arrived at, in any pass.
         others: Later births that do not come from this one: name of the node to how many.
+        made_by: The call, line and module that made the node, where `record` saw them; else empty.
     """
 
     kind: NonfiniteKind
@@ -59,6 +60,7 @@ class NonfiniteReport:
     passed_on_count: int = 0
     reached: tuple[str, ...] = ()
     others: Mapping[str, int] = field(default_factory=dict)
+    made_by: str = ""
 
     @property
     def headline(self) -> str:
@@ -85,6 +87,8 @@ class NonfiniteReport:
 
     def _lines(self) -> Iterator[str]:
         yield self.headline
+        if self.made_by:
+            yield f"  #{self.node} was made by {self.made_by}"
         yield from _paragraph(self.explanation)
         if self.rule:
             yield f"  rule: {self.rule}"

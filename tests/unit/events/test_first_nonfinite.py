@@ -331,3 +331,39 @@ def test_the_real_trace_tells_the_same() -> None:
     assert found is not None
     assert (found.rule, found.reached) == ("zero-times-inf", ("x",))
     assert found.place.startswith("test_first_nonfinite.py:")
+
+
+def test_a_recording_tells_which_line_made_the_node() -> None:
+    x = leaf(0, 1)
+    with ia.record(params={"x": x}, stats="basic") as recording:
+        y = x.log()
+        y.sum().backward()
+    found = recording.traces[0].first_nonfinite()
+    assert found is not None
+    line = found.place.partition(":")[2]
+    assert found.made_by == f"Tensor.log at test_first_nonfinite.py:{int(line) - 1}"
+    assert str(found).splitlines()[1] == f"  #{found.node} was made by {found.made_by}"
+
+
+def test_a_recording_tells_the_module_too() -> None:
+    class Logarithm(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.log()
+
+    model, x = torch.nn.ModuleDict({"inner": Logarithm()}), leaf(0, 1)
+    with ia.record(model, stats="basic") as recording:
+        model["inner"](x).sum().backward()
+    found = recording.traces[0].first_nonfinite()
+    assert found is not None
+    assert found.made_by.endswith(" in inner")
+
+
+def test_without_a_recording_no_line_is_named() -> None:
+    x = leaf(0, 1)
+    loss = x.log().sum()
+    with ia.trace(loss, params={"x": x}) as trace:
+        loss.backward()
+    found = trace.first_nonfinite()
+    assert found is not None
+    assert found.made_by == ""
+    assert "made by" not in str(found)
