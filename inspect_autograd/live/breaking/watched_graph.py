@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -83,14 +84,25 @@ class WatchedGraph:
             id: Which one.
             running: The one that runs in this thread.
         """
-        if id == running:
-            return current_node()
+        path = self.graph.path(running, id)
+        if path:
+            return self._follow([node.id for node in path])
         tensors = [find() for find in self._roots]
         if any(tensor is None for tensor in tensors):
             return None
         # The walk numbers them as it did before, since nodes do not change.
         live = walk_graph([tensor.grad_fn for tensor in tensors])
         return live.nodes[id] if len(live.nodes) == len(self.graph) else None
+
+    def _follow(self, path: Sequence[int]) -> LiveNode | None:
+        """The live node at the end of a path from the running one."""
+        edges, node = self.graph.edge_table, current_node()
+        for source, target in pairwise(path):
+            if node is None:
+                return None
+            position = edges.targets.index(target, edges.starts[source])
+            node = node.next_functions[edges.source_slots[position]][0]
+        return node
 
 
 def hook_graph(

@@ -266,6 +266,21 @@ def test_saved_tensors_of_this_node_and_of_another(capsys: pytest.CaptureFixture
     ]
 
 
+def test_what_cannot_be_reached_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    y = torch.ones(2, requires_grad=True).exp().sin()
+    edge = torch.autograd.graph.get_gradient_edge(y)
+    # From the edge alone the way goes down only.
+    assert lines_of(capsys, y.sum(), "Sin*", "down", "saved", outputs=edge)[2:] == [
+        "(backward) saved",
+        "  result  f32[2]  8 B",
+    ]
+    y = torch.ones(2, requires_grad=True).exp().sin()
+    edge = torch.autograd.graph.get_gradient_edge(y)
+    assert lines_of(capsys, y.sum(), "Exp*", "up", "saved", outputs=edge)[-1] == (
+        "*** #0 SinBackward0 cannot be reached from here any more"
+    )
+
+
 def test_no_unpack_hook_runs(capsys: pytest.CaptureFixture[str]) -> None:
     unpacked = []
 
