@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .ask_rules import ask_rules, most_certain_first
 from .program_facts import ProgramFacts
 from .program_rule import ProgramRule, list_names
 from .program_rules import PROGRAM_RULES
@@ -11,8 +12,6 @@ from .records import Diagnosis, Evidence
 from .report import Report
 
 __all__ = ["diagnose_program"]
-
-_ORDER = {"certain": 0, "likely": 1, "possible": 2}
 
 
 def diagnose_program(
@@ -29,20 +28,11 @@ def diagnose_program(
         predicted: What is known of a backward pass that would fail.
         rules: Asked in their order.
     """
-    found: list[Diagnosis] = []
-    broken: list[Evidence] = []
-    for rule in rules:
-        try:
-            diagnosis = rule.diagnose(facts)
-        except Exception as error:
-            what = f"the rule {rule.slug} failed itself ({type(error).__name__})"
-            broken.append(Evidence(f"{what}, which is a fault of inspect_autograd"))
-            continue
-        if diagnosis is not None:
-            found.append(diagnosis)
-    found.sort(key=lambda diagnosis: _ORDER[diagnosis.certainty])
+    found, broken = ask_rules(rules, facts)
     return Report(
-        diagnoses=(*predicted, *found), facts=(*_facts(facts), *broken), graph=facts.graph
+        diagnoses=(*predicted, *most_certain_first(found)),
+        facts=(*_facts(facts), *broken),
+        graph=facts.graph,
     )
 
 

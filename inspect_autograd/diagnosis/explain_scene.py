@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .records import Diagnosis, Evidence
+from .ask_rules import ask_rules, most_certain_first
+from .records import Diagnosis
 from .report import Report
 from .rule import Rule
 from .rules import RULES
@@ -13,8 +14,6 @@ from .unknown_failure import find_facts
 
 __all__ = ["explain_scene"]
 
-_ORDER = {"certain": 0, "likely": 1, "possible": 2}
-
 
 def explain_scene(scene: Scene, rules: Iterable[Rule] = RULES) -> Report:
     """A report of what the rules say.
@@ -22,22 +21,7 @@ def explain_scene(scene: Scene, rules: Iterable[Rule] = RULES) -> Report:
     A rule that fails itself is left out, which the facts of the report say: an explanation must
     not add another error.
     """
-    found: list[Diagnosis] = []
-    broken: list[Evidence] = []
-    for rule in rules:
-        try:
-            diagnosis = rule.diagnose(scene)
-        except Exception as error:
-            what = f"{type(error).__name__}: {_message_of(error)}"
-            broken.append(
-                Evidence(
-                    f"the rule {rule.slug} failed itself ({what}), which is a fault of "
-                    "inspect_autograd"
-                )
-            )
-            continue
-        if diagnosis is not None:
-            found.append(diagnosis)
+    found, broken = ask_rules(rules, scene)
     diagnoses = _choose(found)
     return Report(
         diagnoses=diagnoses,
@@ -55,7 +39,7 @@ def _choose(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
     certain rule can only tell the same in other words. And of two that blame the same line, or
     come from the same rule, the first stays.
     """
-    ordered = sorted(found, key=lambda diagnosis: _ORDER[diagnosis.certainty])
+    ordered = most_certain_first(found)
     if ordered and ordered[0].certainty == "certain":
         return (ordered[0],)
     kept: list[Diagnosis] = []
@@ -67,10 +51,3 @@ def _choose(found: list[Diagnosis]) -> tuple[Diagnosis, ...]:
 
 def _is_same_cause(one: Diagnosis, other: Diagnosis) -> bool:
     return one.slug == other.slug or (one.source is not None and one.source == other.source)
-
-
-def _message_of(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:
-        return "its message cannot be read"
