@@ -32,6 +32,7 @@ __all__ = [
     "NodeStatus",
     "Pause",
     "Recording",
+    "Report",
     "SavedMemory",
     "SavedTensor",
     "SourceLine",
@@ -81,6 +82,7 @@ _MODULE_OF_NAME = {
     "NodeStatus": ".events.engine_state",
     "Pause": ".live.breaking.pause",
     "Recording": ".events.recording",
+    "Report": ".diagnosis.report",
     "SavedMemory": ".graph.saved_memory",
     "SavedTensor": ".graph.records",
     "SourceLine": ".graph.creation",
@@ -101,7 +103,7 @@ _MODULE_OF_NAME = {
     "explaining": ".live.post_mortem.explaining",
     "graph_holders": ".live.holders.graph_holders",
     "install": ".live.post_mortem.install",
-    "load": ".events.file",
+    "load": ".diagnosis.load",
     "make_dot": ".torchviz_style",
     "record": ".live.recording.recorder",
     "saved_memory": ".live.saved_memory",
@@ -116,11 +118,12 @@ _MODULE_OF_NAME = {
 _NAMES_OF_MODULES = {"edits"}
 
 if TYPE_CHECKING:
+    from .diagnosis.load import load
+    from .diagnosis.report import Report
     from .diagnosis.why_no_grad import WhyNoGrad
     from .errors import InspectAutogradError
     from .events.effects import Cut, Mutation
     from .events.engine_state import EngineState, NodeStatus
-    from .events.file import load
     from .events.recording import Recording
     from .events.records import Event, TensorStats
     from .events.trace import Trace

@@ -68,7 +68,7 @@ def find_series(target: str) -> Series | None:
         return {key: partial(load_trace, str(file)) for key, file in files.items()} or None
     if path.suffix != ".json" or not path.is_file():
         return None
-    from ..events.file import load
+    from ..diagnosis.load import load
 
     loaded = load(path)
     if not isinstance(loaded, Recording):

@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any, get_args
 
+from ..diagnosis.report import Report
+from ..errors import TargetError
 from ..events.recording import Recording
 from ..events.trace import Trace
 from ..graph.atomic_write import check_target
@@ -125,6 +127,12 @@ def run(options: argparse.Namespace, say: Say) -> Result:
         refuse_options(options, FOR_RECORDINGS, "graph", meant="recording")
     loaded = load_target(options.target, max_nodes=options.max_nodes)
     data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Report):
+        raise TargetError(
+            f"{options.target} is a saved report, which has no picture",
+            remedy=f"`inspect-autograd show {options.target}` prints it. For a page, write "
+            f'inspect_autograd.load({options.target!r}).save("report.html") in Python.',
+        )
     if isinstance(loaded, Recording):
         if options.trace is None and options.out.suffix == ".json":
             return Result(data | _write_recording(loaded, options, say))

@@ -210,7 +210,7 @@ class Session:
             )
 
     def _draw(self) -> None:
-        from ..events.file import load
+        from ..diagnosis.load import load
 
         for name in [name for name in self.folder.files if name.startswith("step")]:
             picture = Path(name).with_suffix(self.options.pictures).name

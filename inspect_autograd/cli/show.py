@@ -1,10 +1,11 @@
-"""`inspect-autograd show`: a graph, a trace or a recording, or a part of it, as text."""
+"""`inspect-autograd show`: a graph, a trace, a recording or a report, or a part of it, as text."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from ..diagnosis.report import Report
 from ..events.recording import Recording
 from ..events.trace import Trace
 from .result import Result, Say, UsageError
@@ -17,6 +18,7 @@ from .show_recording import (
     choose_trace,
     show_recording,
 )
+from .show_report import show_report
 from .show_trace import show_trace
 from .target import (
     MAKE_A_TRACE,
@@ -35,7 +37,7 @@ DEFAULT_MAX_LINES = 200
 DEFAULT_SLOWEST = 10
 
 DESCRIPTION = """\
-Print a graph, a trace or a recording as text.
+Print a graph, a trace, a recording or a report as text.
 
 Of a graph, by default: counts, and the first lines of the tree. A node receives the gradient of
 what its forward function returned, and passes gradients on to the nodes that made its inputs. So
@@ -46,6 +48,8 @@ gradients that it received and returned; and where NaN or Inf was born, if somet
 
 Of a recording, by default: what went wrong, the steps, the modules that took longest, and what was
 written in place; with --trace N one of its backward passes, as a trace is shown.
+
+A report is printed as a whole.
 """
 
 EPILOG = """\
@@ -62,6 +66,7 @@ examples:
   inspect-autograd show recording.json                 what a training step did
   inspect-autograd show recording.json --memory line   what lines keep in memory for backward
   inspect-autograd show recording.json --trace 0       its first backward pass, node by node
+  inspect-autograd show report.json                    what an error means, as explain() told
 """
 
 FOR_GRAPHS = {
@@ -154,10 +159,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, say: Say) -> Result:
-    """Print the graph, trace or recording, or the part of it that was asked for."""
+    """Print the graph, trace, recording or report, or the part of it that was asked for."""
     _check_options(options)
     loaded = load_target(options.target, max_nodes=options.max_nodes)
     data: dict[str, Any] = {"target": options.target}
+    if isinstance(loaded, Report):
+        return Result(data | show_report(loaded, options, say))
     if isinstance(loaded, Recording):
         if options.trace is None or options.memory:
             refuse_options(options, NOT_FOR_RECORDINGS, "recording", meant="graph or a trace")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..diagnosis.load import Saved, load
+from ..diagnosis.report import Report
 from ..errors import ArgumentTypeError, NoGraphError, TargetError
 from ..events.recording import Recording
 from ..events.trace import Trace
@@ -26,8 +28,8 @@ __all__ = [
 ]
 
 FORMS = (
-    "Name a saved graph, trace or recording (graph.json, trace.json, trace.jsonl, "
-    "recording.json), a name in a file (train.py:loss), or a name in a module "
+    "Name a saved graph, trace, recording or report (graph.json, trace.json, trace.jsonl, "
+    "recording.json, report.json), a name in a file (train.py:loss), or a name in a module "
     "(package.module:loss)."
 )
 TRACES = "Name a saved trace (trace.json) or the log of one (trace.jsonl)."
@@ -91,7 +93,7 @@ def refuse_options(
         options: What the command line says; as `options.target` the target.
         remedies: Names of the options that are refused, as on the command line, with what to do
             instead.
-        kind: What the target is: `graph`, `trace` or `recording`.
+        kind: What the target is: `graph`, `trace`, `recording` or `report`.
         meant: What the options are for, if it is not the other one of graph and trace.
 
     Raises:
@@ -112,7 +114,7 @@ def is_code(target: str) -> bool:
     return ":" in target and not Path(target).exists()
 
 
-def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace | Recording:
+def load_target(target: str, *, max_nodes: int | None = None) -> Saved:
     """The graph that a target names, or what there is in a file.
 
     Args:
@@ -122,7 +124,7 @@ def load_target(target: str, *, max_nodes: int | None = None) -> Graph | Trace |
     Raises:
         TargetError: The target names nothing, or nothing that has a graph.
         UserCodeError: The code that it names raised an error.
-        FileFormatError: The file is no saved graph, trace or recording.
+        FileFormatError: The file is no saved graph, trace, recording or report.
     """
     if not is_code(target):
         return _load_file(Path(target), max_nodes)
@@ -138,7 +140,7 @@ def load_trace(target: str) -> Trace:
     """The trace in a file, where nothing else will do.
 
     Raises:
-        TargetError: There is no such file, or it holds a graph or a recording.
+        TargetError: There is no such file, or it holds something else.
         FileFormatError: The file is no saved trace.
     """
     path = Path(target)
@@ -162,13 +164,15 @@ def load_trace(target: str) -> Trace:
             remedy="Save one of its traces: "
             f"inspect-autograd render {path} --trace 0 -o trace.json",
         )
+    if isinstance(loaded, Report):
+        raise TargetError(f"{path} is a saved report; expected a saved trace", remedy=TRACES)
     return loaded
 
 
 # -- files ---------------------------------------------------------------------------------------
 
 
-def _load_file(path: Path, max_nodes: int | None) -> Graph | Trace | Recording:
+def _load_file(path: Path, max_nodes: int | None) -> Saved:
     if path.suffix == ".py":
         if not path.exists():
             raise _missing_file(path)
@@ -189,8 +193,6 @@ def _load_file(path: Path, max_nodes: int | None) -> Graph | Trace | Recording:
             f"--max-nodes bounds what is captured, but {path} was captured before",
             remedy="Leave --max-nodes out, or name the code that makes the graph.",
         )
-    from ..events.file import load
-
     return load(path)
 
 

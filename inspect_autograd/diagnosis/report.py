@@ -88,7 +88,7 @@ class Report:
 
         Args:
             path: Its suffix says what is written: `.txt` and `.html` for reading, `.json` what
-                `to_json` gives.
+                `to_json` gives, which `load` reads back.
 
         Returns:
             The path.

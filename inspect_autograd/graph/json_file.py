@@ -17,7 +17,10 @@ T = TypeVar("T")
 DAMAGED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 """What decoding values that are not as they were written may raise."""
 
-GIVE_OURS = "Give a file that graph.save(path), trace.save(path) or recording.save(path) wrote."
+GIVE_OURS = (
+    "Give a .json file that the save() of a graph, a trace, a recording or a report wrote, or the "
+    "log of a trace."
+)
 
 
 def write_json(path: Path, value: Any, *, allow_nan: bool) -> Path:
@@ -62,8 +65,8 @@ def parse_json(path: Path, data: bytes) -> Any:
         return json.loads(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise FileFormatError(
-            f"{str(path)!r} is not a saved graph, trace or recording: it does not hold valid JSON "
-            f"({error})",
+            f"{str(path)!r} is not a saved graph, trace, recording or report: it does not "
+            f"hold valid JSON ({error})",
             remedy=f"{GIVE_OURS} If it is one, it is damaged or cut short: save it again.",
         ) from error
 

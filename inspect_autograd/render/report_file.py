@@ -44,6 +44,7 @@ def save_report(report: Report, path: str | os.PathLike[str]) -> Path:
     else:
         raise ArgumentError(
             f"path is {str(target)!r}; expected a name that ends in .txt, .html or .json",
-            remedy="Use .txt or .html to read the report, .json to give it to another program.",
+            remedy="Use .txt or .html to read the report, .json to give it to another program "
+            "or to load it again.",
         )
     return write_atomically(target, text.encode("utf-8", "backslashreplace"))

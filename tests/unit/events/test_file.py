@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import inspect_autograd as ia
+from inspect_autograd.diagnosis.load import load
 from inspect_autograd.errors import ArgumentError, ArgumentTypeError, FileFormatError
-from inspect_autograd.events.file import load
 from inspect_autograd.events.records import (
     Environment,
     Evidence,
@@ -213,19 +213,25 @@ def test_load_tells_graphs_and_traces_apart(tmp_path: Path) -> None:
         load(trace_path, ia.Graph)
     with pytest.raises(FileFormatError, match=r"g\.json' holds a Graph; expected a Trace"):
         load(graph_path, Trace)
-    with pytest.raises(ArgumentTypeError, match="expected Graph, Trace or Recording"):
+    with pytest.raises(ArgumentTypeError, match="expected Graph, Trace, Recording or Report"):
         load(trace_path, "Trace")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a saved graph, trace or recording: it does not hold valid JSON"),
+        (b"", "not a saved graph, trace, recording or report: it does not hold valid JSON"),
         (b"\x89PNG\r\n\x1a\n\xff\xfe", "does not hold valid JSON"),
         (b'{"format": "inspect_autograd.trace", "schema_ver', "does not hold valid JSON"),
-        (b"[1, 2]", "not a graph, trace or recording saved by inspect_autograd"),
-        (b'{"format": "other"}', "not a graph, trace or recording saved by inspect_autograd"),
-        (b'{"format": ["inspect_autograd.trace"]}', "not a graph, trace or recording saved by"),
+        (b"[1, 2]", "not a graph, trace, recording or report saved by inspect_autograd"),
+        (
+            b'{"format": "other"}',
+            "not a graph, trace, recording or report saved by inspect_autograd",
+        ),
+        (
+            b'{"format": ["inspect_autograd.trace"]}',
+            "not a graph, trace, recording or report saved by",
+        ),
         (b'{"format": "inspect_autograd.trace", "schema_version": 2}', "schema_version 2; "),
         (b'{"format": "inspect_autograd.trace"}', "schema_version None; "),
         (b'{"format": "inspect_autograd.trace", "schema_version": 1}', "a trace file, but damaged"),

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from inspect_autograd.diagnosis.load import load
 from inspect_autograd.errors import FileFormatError
-from inspect_autograd.events.file import load
 from inspect_autograd.events.log_lines import (
     encode_edit,
     encode_event,

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import inspect_autograd as ia
+from inspect_autograd.diagnosis.load import load
 from inspect_autograd.errors import ArgumentError, FileFormatError
-from inspect_autograd.events.file import load
 from inspect_autograd.events.recording import Recording, RecordingData, Step
 from inspect_autograd.events.recording_codec import decode_recording, encode_recording
 from inspect_autograd.graph.json_file import DAMAGED
