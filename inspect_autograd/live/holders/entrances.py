@@ -13,6 +13,7 @@ from ...graph.tensor_meta import TensorMeta
 from ..private_torch import LiveNode, use_count
 from ..tensor_meta import TensorMetaCache
 from .frames import FrameScan
+from .referrers import find_referrers
 from .safe_access import is_kind_of
 from .snapshot import Snapshot
 
@@ -69,7 +70,7 @@ def find_entrances(snapshot: Snapshot, frames: FrameScan) -> tuple[list[Entrance
             refused += 1
             continue
         if node is not None:
-            references = snapshot.references[index] - (use_count(tensor) > 1)
+            references = snapshot.references(index) - (use_count(tensor) > 1)
             by_id[id(tensor)] = Entrance(tensor, node, references)
         elif _REQUIRES_GRAD.__get__(tensor):
             gradient = _GRAD.__get__(tensor)  # Of anything but a leaf, torch would warn.
@@ -86,12 +87,9 @@ def _nodes(snapshot: Snapshot, frames: FrameScan) -> Iterator[Entrance]:
     """The nodes that a variable or an object holds; there may be a million that nobody holds."""
     ids = set(map(id, snapshot.nodes))
     held = ids.intersection(frames.variables)
-    is_free_of, get_referents = ids.isdisjoint, gc.get_referents
-    for parent in snapshot.containers if ids else ():
-        if is_free_of(map(id, get_referents(parent))) or id(parent) in snapshot.ours:
-            continue
+    for parent in find_referrers(snapshot.nodes, snapshot):
         if not is_kind_of(parent, torch.Tensor):  # A tensor refers to its own node.
-            held |= ids.intersection(map(id, get_referents(parent)))
+            held |= ids.intersection(map(id, gc.get_referents(parent)))
     yield from (Entrance(node, node) for node in snapshot.nodes if id(node) in held)
 
 

@@ -40,4 +40,4 @@ def is_garbage(key: int, search: Search, snapshot: Snapshot) -> bool | None:
             elif type(referent) is dict and id(referent) not in index_of:
                 # The `__dict__` of an object, which was made only when we looked for it.
                 referents += gc.get_referents(referent)
-    return all(snapshot.references[index_of[member]] == inside[member] for member in members)
+    return all(snapshot.references(index_of[member]) == inside[member] for member in members)

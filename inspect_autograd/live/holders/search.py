@@ -1,7 +1,7 @@
 """From objects to what refers to them, level by level, until something that stays is met.
 
-`gc.get_referrers` goes through all objects of the process at every call, and would find our own
-lists. So all searches go up together: one pass over the snapshot per level.
+To find what refers to an object, all objects of the process must be gone through. So all searches
+go up together: one pass over the snapshot per level.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .frames import FrameScan
+from .referrers import find_referrers
 from .safe_access import is_kind_of
 from .snapshot import Snapshot, kind_of_type
 
@@ -82,16 +83,12 @@ def _go_up(search: Search, frontier: list[int], snapshot: Snapshot) -> list[int]
     for key in frontier:
         search.parents[key] = []
     targets = set(frontier)
-    is_free_of, get_referents = targets.isdisjoint, gc.get_referents
     new: list[int] = []
-    for parent in snapshot.containers:
-        # Nearly all objects end here, so this is what the time goes into.
-        if is_free_of(map(id, get_referents(parent))) or id(parent) in snapshot.ours:
-            continue
+    for parent in find_referrers([search.objects[key] for key in frontier], snapshot):
         key = id(parent)
         children = [
             child
-            for member in get_referents(parent)
+            for member in gc.get_referents(parent)
             if (child := id(member)) in targets and _counts(parent, member)
         ]
         for child in dict.fromkeys(children):
