@@ -13,7 +13,6 @@ import inspect_autograd as ia
 from extensions.contents import CONTENTS, MARKER
 from extensions.reference import find_object
 from inspect_autograd.cli.main import VERBS
-from inspect_autograd.diagnosis.report import Report
 from tests.docs.site_pages import find_broken, find_remote, read_page
 
 ROOT = Path(__file__).parents[2]
@@ -105,9 +104,7 @@ def test_every_listed_name_is_documented(site: Path) -> None:
     assert wanted - anchors == set()
 
 
-@pytest.mark.parametrize(
-    "name", ["Graph", "Trace", "Recording", "Stepper", "diagnosis.report.Report"]
-)
+@pytest.mark.parametrize("name", ["Graph", "Trace", "Recording", "Stepper", "Report"])
 def test_all_that_a_class_offers_is_documented(site: Path, name: str) -> None:
     documented = find_object(name)
     assert inspect.isclass(documented)
@@ -120,10 +117,6 @@ def test_all_that_a_class_offers_is_documented(site: Path, name: str) -> None:
     anchors = {a for page in (site / "reference").glob("*.html") for a in read_page(page).anchors}
     assert offered
     assert offered - anchors == set()
-
-
-def test_reports_are_documented_under_the_class_that_explain_returns() -> None:
-    assert find_object("diagnosis.report.Report") is Report
 
 
 def test_types_are_shown_by_their_names_and_lead_to_them(site: Path) -> None:
