@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import ArgumentError, InspectAutogradError
 from ..graph.creation import Creation
 from ..graph.graph import Graph
+from .deferred import Deferred
 from .effects import Cut, Mutation
 from .records import Environment, StatsLevel
 from .timeline import ModuleSpan, Timeline
@@ -59,14 +60,17 @@ class RecordingData:
     environment: Environment = field(default_factory=Environment)
 
 
-class Recording:
+class Recording(Deferred[RecordingData]):
     """What a program did: its graphs with lines and modules, passes, writes and cuts.
 
     Made by `inspect_autograd.record` and `inspect_autograd.load`. It can be looked at inside the
     block too, where it shows what has happened so far. It is plain data and holds no tensor.
     """
 
-    __slots__ = ("__weakref__", "_creation_source", "_data", "_end_step", "_source")
+    __slots__ = ("_creation_source", "_end_step")
+
+    _WHAT = "recording"
+    _REMEDY = "Use `with inspect_autograd.record(model) as recording:`."
 
     def __init__(
         self,
@@ -76,29 +80,16 @@ class Recording:
         creation_source: Callable[[Any], Creation | None] | None = None,
         end_step: Callable[[str], None] | None = None,
     ) -> None:
-        self._data = data
-        self._source = source
+        super().__init__(data, source=source)
         self._creation_source = creation_source
         self._end_step = end_step
 
     # -- parts ---------------------------------------------------------------------------------
 
-    @property
-    def data(self) -> RecordingData:
-        """All parts as one frozen record."""
-        if self._data is not None:
-            return self._data
-        if self._source is None:
-            raise InspectAutogradError(
-                "this recording has no data: its block was left before anything was recorded",
-                remedy="Use `with inspect_autograd.record(model) as recording:`.",
-            )
-        return self._source()
-
     def close(self, data: RecordingData) -> None:
         """Give it its final data; from now on it is plain data."""
-        self._data = data
-        self._source = self._end_step = None
+        self._settle(data)
+        self._end_step = None
 
     @property
     def traces(self) -> tuple[Trace, ...]:

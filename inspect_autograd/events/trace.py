@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentTypeError, InspectAutogradError
+from ..errors import ArgumentTypeError
 from ..graph.graph import Graph
 from ..graph.records import Node
+from .deferred import Deferred
 from .records import (
     BackwardPass,
     Environment,
@@ -66,7 +67,7 @@ class KeptTensors:
     returned: tuple[Any, ...]
 
 
-class Trace:
+class Trace(Deferred[TraceData]):
     """What every node of a backward pass received and returned, in the order in which they ran.
 
     Made by `inspect_autograd.trace` and `inspect_autograd.load`. It can be looked at inside the
@@ -74,7 +75,10 @@ class Trace:
     but for those that `keep=` asked for.
     """
 
-    __slots__ = ("__weakref__", "_data", "_kept", "_kept_source", "_source")
+    __slots__ = ("_kept", "_kept_source")
+
+    _WHAT = "trace"
+    _REMEDY = "Make traces with `with inspect_autograd.trace(loss) as trace:`."
 
     def __init__(
         self,
@@ -83,29 +87,16 @@ class Trace:
         source: Callable[[], TraceData] | None = None,
         kept_source: Callable[[], Mapping[int, KeptTensors]] | None = None,
     ) -> None:
-        self._data = data
-        self._source = source
+        super().__init__(data, source=source)
         self._kept: Mapping[int, KeptTensors] = {}
         self._kept_source = kept_source
 
     # -- parts ---------------------------------------------------------------------------------
 
-    @property
-    def data(self) -> TraceData:
-        """All parts as one frozen record."""
-        if self._data is not None:
-            return self._data
-        if self._source is None:
-            raise InspectAutogradError(
-                "this trace has no data: its block was left before anything was recorded",
-                remedy="Make traces with `with inspect_autograd.trace(loss) as trace:`.",
-            )
-        return self._source()
-
     def close(self, data: TraceData, kept: Mapping[int, KeptTensors]) -> None:
         """Give it its final data; from now on it is plain data."""
-        self._data, self._kept = data, kept
-        self._source = self._kept_source = None
+        self._settle(data)
+        self._kept, self._kept_source = kept, None
 
     @property
     def graph(self) -> Graph:
