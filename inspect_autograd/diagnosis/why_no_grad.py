@@ -107,7 +107,8 @@ class WhyNoGrad:
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{count} {reason}" for reason, count in self.counts.items())
-        return f"<WhyNoGrad: {self.with_gradient} have a gradient; {parts or 'none is without'}>"
+        have = f"{self.with_gradient or 'none'} {'have' if self.with_gradient > 1 else 'has'}"
+        return f"<WhyNoGrad: {have} a gradient; {parts or 'none is without'}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """The text that IPython shows."""

@@ -8,7 +8,7 @@ from ..diagnosis.why_no_grad import REASONS
 from .escape import visible
 
 if TYPE_CHECKING:
-    from ..diagnosis.why_no_grad import MissingGradient, NoGradReason, WhyNoGrad
+    from ..diagnosis.why_no_grad import MissingGradient, WhyNoGrad
 
 __all__ = ["render_why_no_grad"]
 
@@ -20,7 +20,7 @@ MAX_GROUPS = 40
 def render_why_no_grad(why: WhyNoGrad) -> str:
     """The counts first, then each reason with its parameters, worst first."""
     lines = [_headline(why)]
-    lines += [f"  {count} {visible(_meaning(r, count))}" for r, count in why.counts.items()]
+    lines += [f"  {count} × {visible(f'{r}: {REASONS[r]}')}" for r, count in why.counts.items()]
     groups = _group(why)
     for (reason, text, certainty), rows in list(groups.items())[:MAX_GROUPS]:
         sure = "" if certainty == "certain" else f" ({certainty})"
@@ -41,23 +41,21 @@ def render_why_no_grad(why: WhyNoGrad) -> str:
 
 
 def _headline(why: WhyNoGrad) -> str:
-    total = why.with_gradient + len(why.missing)
+    have, lack = why.with_gradient, len(why.missing)
+    total = have + lack
     if not total:
         return "There is no parameter."
-    if not why.missing:
-        return f"All {total} parameters have a gradient." if total > 1 else "It has a gradient."
-    parameters = "1 parameter" if total == 1 else f"{total} parameters"
-    have = f"{why.with_gradient} {'has' if why.with_gradient == 1 else 'have'} a gradient"
-    return f"{parameters}: {have}, {len(why.missing)} {_has(len(why.missing))} none."
+    if total == 1:
+        return f"The only parameter has {'a' if have else 'no'} gradient."
+    if not lack:
+        return f"All {total} parameters have a gradient."
+    if not have:
+        return f"None of the {total} parameters has a gradient."
+    return f"{total} parameters: {have} {_has(have)} a gradient, {lack} {_has(lack)} none."
 
 
 def _has(count: int) -> str:
     return "has" if count == 1 else "have"
-
-
-def _meaning(reason: NoGradReason, count: int) -> str:
-    del count
-    return f"× {reason}: {REASONS[reason]}"
 
 
 def _group(why: WhyNoGrad) -> dict[tuple[str, str, str], list[MissingGradient]]:

@@ -350,3 +350,49 @@ def test_the_entry_of_a_parameter_that_has_a_gradient() -> None:
         why["0.weight"]
     assert str(why) == "All 4 parameters have a gradient."
     assert repr(why) == "<WhyNoGrad: 4 have a gradient; none is without>"
+
+
+def leaves(*with_gradient: bool) -> dict[str, torch.Tensor]:
+    """Leaves called a, b, …; those marked True have a gradient, the others are frozen."""
+    params = {}
+    for name, has_gradient in zip("abc", with_gradient, strict=False):
+        params[name] = torch.ones(1, requires_grad=has_gradient)
+        params[name].grad = torch.ones(1) if has_gradient else None
+    return params
+
+
+@pytest.mark.parametrize(
+    ("with_gradient", "headline", "short"),
+    [
+        ((), "There is no parameter.", "none has a gradient; none is without"),
+        ((True,), "The only parameter has a gradient.", "1 has a gradient; none is without"),
+        ((False,), "The only parameter has no gradient.", "none has a gradient; 1 frozen"),
+        (
+            (True, True),
+            "All 2 parameters have a gradient.",
+            "2 have a gradient; none is without",
+        ),
+        (
+            (False, False),
+            "None of the 2 parameters has a gradient.",
+            "none has a gradient; 2 frozen",
+        ),
+        (
+            (True, False),
+            "2 parameters: 1 has a gradient, 1 has none.",
+            "1 has a gradient; 1 frozen",
+        ),
+        (
+            (True, False, True),
+            "3 parameters: 2 have a gradient, 1 has none.",
+            "2 have a gradient; 1 frozen",
+        ),
+    ],
+)
+def test_the_counts_are_said_in_words_that_fit(
+    with_gradient: tuple[bool, ...], headline: str, short: str
+) -> None:
+    loss = torch.ones(1, requires_grad=True).sum()
+    why = ia.why_no_grad(loss, leaves(*with_gradient))
+    assert str(why).split("\n")[0] == headline
+    assert repr(why) == f"<WhyNoGrad: {short}>"
