@@ -11,8 +11,9 @@ import graphviz
 
 from .errors import ArgumentError, ArgumentTypeError
 from .live.capture import capture
-from .render.dot import DotOptions, dot_lines
+from .render.dot import Direction, DotOptions, make_dot_parts
 from .render.layout import lay_out
+from .render.picture import check_direction
 from .render.view import View, choose_view
 
 __all__ = ["PictureDigraph", "make_dot"]
@@ -84,12 +85,14 @@ def make_dot(
     show_attrs: bool = False,
     show_saved: bool = False,
     max_attr_chars: int = 50,
+    *,
+    direction: Direction = "down",
 ) -> PictureDigraph:
     """Draw the autograd graph of a tensor; takes the place of `torchviz.make_dot`.
 
-    The arguments are torchviz's; the picture is ours, with the loss at the top and arrows the way
-    gradients flow. Graphs of any depth work; one of more than 300 boxes is folded, and the
-    picture says how. For the other options see `Graph.render`.
+    The arguments are torchviz's, and `direction`; the picture is ours, with arrows the way
+    gradients flow, down from the loss. Graphs of any depth work; one of more than 300 boxes is
+    folded, and the picture says how. For the other options see `Graph.render`.
 
     Args:
         var: A tensor, or a tuple of tensors.
@@ -97,11 +100,14 @@ def make_dot(
         show_attrs: Also write what nodes keep that is no tensor.
         show_saved: Also draw the tensors that nodes save for backward.
         max_attr_chars: Longest value that `show_attrs` writes.
+        direction: Where arrows go, `down` or to the `right`.
 
     Returns:
-        A `graphviz.Digraph`: `make_dot(loss).render("loss", format="png")` writes `loss.png`.
+        A `graphviz.Digraph`: `make_dot(loss).render("loss", format="png")` writes `loss.png`. Its
+        `graph_attr`, `node_attr` and `edge_attr` hold our defaults, and can be changed.
 
     Raises:
+        ArgumentError: `direction` is neither.
         NoGraphError: No tensor carries a graph; says why.
     """
     if isinstance(max_attr_chars, bool) or not isinstance(max_attr_chars, int):
@@ -110,11 +116,16 @@ def make_dot(
             "expected an int",
             remedy="Give a number of characters such as 50.",
         )
+    check_direction(direction)
     shown: View = choose_view(capture(var, params=params), show_saved=show_saved)
     options = DotOptions(
         show_saved=show_saved,
         show_attributes=show_attrs,
         max_attribute_chars=max_attr_chars,
         captions=shown.captions,
+        direction=direction,
     )
-    return PictureDigraph(body=list(dot_lines(shown.graph, options)))
+    dot = make_dot_parts(shown.graph, options)
+    return PictureDigraph(
+        graph_attr=dot.graph, node_attr=dot.node, edge_attr=dot.edge, body=dot.body
+    )

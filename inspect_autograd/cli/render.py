@@ -13,6 +13,7 @@ from ..events.recording import Recording
 from ..events.trace import Trace
 from ..graph.atomic_write import check_target
 from ..graph.graph import Graph
+from ..render.dot import Direction
 from ..render.picture import FORMATS, render_view
 from ..render.view import ViewName, choose_view, count_boxes
 from .result import Result, Say, UsageError
@@ -41,8 +42,9 @@ FOR_RECORDINGS = {"--trace": MAKE_A_RECORDING}
 
 DESCRIPTION = """\
 Draw a graph into a file: the loss at the top, parameters at the bottom, and arrows the way
-gradients flow. A trace adds to this what one backward pass did: the norms of gradients as colours,
-the order in which nodes ran as numbers, and where NaN or Inf was born.
+gradients flow; with --direction right, from left to right. A trace adds to this what one backward
+pass did: the norms of gradients as colours, the order in which nodes ran as numbers, and where NaN
+or Inf was born.
 
 The suffix chooses the format: .png, .svg or .pdf for a picture, .txt for text, .dot for Graphviz
 source, .json for the graph or trace itself, to be shown or drawn later. Of a trace, .chrome.json
@@ -63,6 +65,7 @@ examples:
   inspect-autograd render train.py:make_loss -o graph.svg --saved --title "First step"
   inspect-autograd render train.py:loss -o graph.json     keep it, without the tensors
   inspect-autograd render graph.json -o all.pdf --view full --timeout 300
+  inspect-autograd render graph.json -o wide.pdf --direction right
   inspect-autograd render trace.json -o flow.png          the last backward pass of a trace
   inspect-autograd render step.jsonl -o step.json         a log as a trace
   inspect-autograd render recording.json -o step.png      the last backward pass of a recording
@@ -86,6 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=get_args(ViewName),
         default="auto",
         help="what to fold (%(default)s by default)",
+    )
+    parser.add_argument(
+        "--direction",
+        choices=get_args(Direction),
+        default="down",
+        help="where arrows go from the loss (%(default)s by default)",
     )
     parser.add_argument(
         "--saved",
@@ -167,6 +176,7 @@ def _write_graph(graph: Graph, options: argparse.Namespace, say: Say) -> dict[st
         path = render_view(
             shown,
             options.out,
+            direction=options.direction,
             show_saved=options.saved,
             show_source=options.source,
             show_attributes=options.attributes,
@@ -202,6 +212,7 @@ def _write_trace(trace: Trace, options: argparse.Namespace, say: Say) -> dict[st
         path = trace.render(
             options.out,
             view=options.view,
+            direction=options.direction,
             backward_pass=id,
             title=options.title,
             timeout=options.timeout,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import pandas
 
+    from ..render.dot import Direction
     from ..render.view import ViewName
     from .compare import Comparison
     from .first_nonfinite import NonfiniteReport
@@ -313,6 +314,7 @@ class Trace(Deferred[TraceData]):
         path: str | os.PathLike[str],
         *,
         view: ViewName = "auto",
+        direction: Direction = "down",
         backward_pass: int | None = None,
         title: str | None = None,
         timeout: float = 30.0,
@@ -322,6 +324,7 @@ class Trace(Deferred[TraceData]):
         Args:
             path: Where to write; the suffix chooses the format, as for `Graph.render`.
             view: As for `Graph.render`.
+            direction: As for `Graph.render`.
             backward_pass: Id of the pass to show, by default the last one.
             title: A line above the picture.
             timeout: Seconds for the layout.
@@ -332,7 +335,13 @@ class Trace(Deferred[TraceData]):
         from ..render.trace_picture import render_trace
 
         return render_trace(
-            self, path, view=view, backward_pass=backward_pass, title=title, timeout=timeout
+            self,
+            path,
+            view=view,
+            direction=direction,
+            backward_pass=backward_pass,
+            title=title,
+            timeout=timeout,
         )
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import networkx
 
+    from ..render.dot import Direction
     from ..render.view import ViewName
     from .saved_memory import SavedMemory
     from .summary import Summary
@@ -236,13 +237,14 @@ class Graph:
         path: str | os.PathLike[str],
         *,
         view: ViewName = "auto",
+        direction: Direction = "down",
         show_saved: bool = False,
         show_source: bool = False,
         show_attributes: bool = False,
         title: str | None = None,
         timeout: float = 30.0,
     ) -> Path:
-        """Draw the graph into a file: loss at the top, arrows the way gradients flow.
+        """Draw the graph into a file; arrows go the way gradients flow, down from the loss.
 
         The suffix chooses the format: `.png`, `.svg`, `.pdf`; `.dot` (or `.gv`) for Graphviz
         source; `.txt` for the tree as text. The layout runs in a process of its own: a `dot` on
@@ -254,6 +256,8 @@ class Graph:
             view: `auto` folds a graph of more than 300 boxes until it has fewer, and says so in
                 the picture; `full` shows every node; `chain`, `scope`, `repeat` and `band` fold
                 as `fold` does.
+            direction: `down`: the loss at the top, the leaves at the bottom; `right`: the loss at
+                the left, the leaves at the right.
             show_saved: Also draw the tensors that nodes save for backward, with shape, bytes and
                 state.
             show_source: Also write which line of the program made a node (`train.py:12`), where
@@ -266,8 +270,8 @@ class Graph:
             The path, as given.
 
         Raises:
-            ArgumentError: The suffix, the view or the timeout is not one of those above, or the
-                file cannot be written.
+            ArgumentError: The suffix, the view, the direction or the timeout is not one of those
+                above, or the file cannot be written.
             LayoutTimeoutError: The time was up.
             LayoutError: There is no Graphviz, or it failed; says how.
         """
@@ -277,6 +281,7 @@ class Graph:
             self,
             path,
             view=view,
+            direction=direction,
             show_saved=show_saved,
             show_source=show_source,
             show_attributes=show_attributes,

@@ -6,6 +6,9 @@ Graphviz is good at placing boxes once it is told two things that it cannot know
   modules in a row share a height, have to stand side by side, and a deep network becomes a
   staircase.
 - A graph that is much deeper than wide is read in columns, like a newspaper.
+
+All words here are those of a picture that goes down. In one that goes to the right, a row stands
+upright, and what would be columns are lines, one below the other, like those of a text.
 """
 
 from __future__ import annotations
@@ -22,16 +25,20 @@ from ..graph.topology import topological_order
 
 __all__ = ["Arrangement", "arrange"]
 
-# Sizes of the usual box in points, enough to tell tall from wide.
+# Sizes of the usual box in points, with the room around it, enough to tell tall from wide.
 ROW_HEIGHT = 58
+BOX_PITCH = 46
+"""From box to box in an upright row."""
 CHAR_WIDTH = 7
 BOX_MARGIN = 40
 EDGE_WIDTH = 12
-MAX_HEIGHT = 1500
-"""A picture that is no higher is never broken into columns."""
+MAX_LENGTH = 1500
+"""A picture that is no longer, along its arrows, is never broken into columns."""
 MAX_RATIO = 2.2
-"""Nor one that is no more than so many times higher than wide."""
+"""Nor one that is no more than so many times longer than wide."""
 WANTED_RATIO = 1.1
+MIN_LENGTH = 700
+"""A column is no shorter, else a chain of a dozen boxes to the right becomes a block of text."""
 MAX_CUT_SOURCES = 8
 """A column does not end where the arrows of more boxes than this would be interrupted."""
 MANY_LEAVES = 12
@@ -65,12 +72,15 @@ class Arrangement:
     load: int
 
 
-def arrange(graph: Graph, places: Sequence[tuple[str | int, ...]]) -> Arrangement:
+def arrange(
+    graph: Graph, places: Sequence[tuple[str | int, ...]], *, to_the_right: bool = False
+) -> Arrangement:
     """Work out spans and columns; linear in the size of the graph.
 
     Args:
         graph: The graph.
         places: For each node the frames around it, as `clusters.find_places` says.
+        to_the_right: Whether arrows go from left to right, not down.
     """
     order = topological_order(graph.edge_table)
     paths, parents = _number_frames(places)
@@ -78,7 +88,10 @@ def arrange(graph: Graph, places: Sequence[tuple[str | int, ...]]) -> Arrangemen
     _stagger_leaves(graph, spans)
     rows = _rows(graph, order, spans)
     far = _far_edges(graph, rows)
-    cuts = _cuts(graph, rows, far, paths, parents)
+    crossing = _crossings(graph, rows, far)
+    length, width = _size(graph, rows, crossing, to_the_right=to_the_right)
+    count = _count_columns(length, width)
+    cuts = _cuts(rows, crossing, _frames_open_at(rows, paths, parents), count)
     column_of_row = array("q", bytes(8 * (max(rows, default=0) + 1)))
     for cut in cuts:
         column_of_row[cut] += 1
@@ -196,25 +209,36 @@ def _far_edges(graph: Graph, rows: Sequence[int]) -> set[int]:
     }
 
 
+def _size(
+    graph: Graph, rows: Sequence[int], crossing: Sequence[int], *, to_the_right: bool
+) -> tuple[float, float]:
+    """About how long the picture is along its arrows, and how wide across them, in points."""
+    table = graph.node_table
+    boxes = [CHAR_WIDTH * min(len(name), 44) + BOX_MARGIN for name in table.names]
+    across = [EDGE_WIDTH * count for count in crossing]
+    if not to_the_right:
+        for box, row in zip(boxes, rows, strict=True):
+            across[row] += box
+        return ROW_HEIGHT * len(across), max(across, default=0)
+    along = [0] * len(across)
+    for box, row in zip(boxes, rows, strict=True):
+        across[row] += BOX_PITCH
+        along[row] = max(along[row], box)
+    return sum(along), max(across, default=0)
+
+
+def _count_columns(length: float, width: float) -> int:
+    if length <= MAX_LENGTH or length <= MAX_RATIO * width:
+        return 1
+    count = round(sqrt(length / (WANTED_RATIO * width)))
+    return max(2, min(count, int(length / MIN_LENGTH)))
+
+
 def _cuts(
-    graph: Graph,
-    rows: Sequence[int],
-    far: set[int],
-    paths: Sequence[int],
-    parents: Sequence[int],
+    rows: Sequence[int], crossing: Sequence[int], framed: Sequence[int], count: int
 ) -> list[int]:
     """The rows that begin a new column."""
     last = max(rows, default=0)
-    crossing = _crossings(graph, rows, far, last)
-    widths = [EDGE_WIDTH * count for count in crossing]
-    table = graph.node_table
-    for id, row in enumerate(rows):
-        widths[row] += CHAR_WIDTH * min(len(table.names[id]), 44) + BOX_MARGIN
-    height, width = ROW_HEIGHT * (last + 1), max(widths, default=0)
-    if height <= MAX_HEIGHT or height <= MAX_RATIO * width:
-        return []
-    count = max(2, round(sqrt(height / (WANTED_RATIO * width))))
-    framed = _frames_open_at(rows, paths, parents, last)
     cuts: list[int] = []
     for number in range(1, count):
         ideal = (last + 1) * number // count
@@ -230,19 +254,17 @@ def _cuts(
     return cuts
 
 
-def _crossings(graph: Graph, rows: Sequence[int], far: set[int], last: int) -> list[int]:
+def _crossings(graph: Graph, rows: Sequence[int], far: set[int]) -> list[int]:
     """For each row, how many nodes above it have arrows that end in it or below."""
     edges = graph.edge_table
     ends = [*rows]
     for position, (source, target) in enumerate(zip(edges.sources, edges.targets, strict=True)):
         if position not in far:
             ends[source] = max(ends[source], rows[target])
-    return _cover(zip(rows, ends, strict=True), last)
+    return _cover(zip(rows, ends, strict=True), max(rows, default=0))
 
 
-def _frames_open_at(
-    rows: Sequence[int], paths: Sequence[int], parents: Sequence[int], last: int
-) -> list[int]:
+def _frames_open_at(rows: Sequence[int], paths: Sequence[int], parents: Sequence[int]) -> list[int]:
     """For each row, how many clusters begin above it and end in it or below."""
     tops: dict[int, int] = {}
     bottoms: dict[int, int] = {}
@@ -257,7 +279,7 @@ def _frames_open_at(
             tops[parent] = min(tops.get(parent, tops[cluster]), tops[cluster])
             bottoms[parent] = max(bottoms.get(parent, 0), bottoms[cluster])
             parent = parents[parent]
-    return _cover(((tops[c], bottoms[c]) for c in tops if c), last)
+    return _cover(((tops[c], bottoms[c]) for c in tops if c), max(rows, default=0))
 
 
 def _cover(intervals: Iterable[tuple[int, int]], last: int) -> list[int]:

@@ -1,6 +1,7 @@
 """A graph as DOT source, the language that Graphviz reads (https://graphviz.org/doc/info/lang.html).
 
-The loss stands at the top, the leaves at the bottom, and arrows point the way gradients flow.
+The loss stands at the top, the leaves at the bottom, or the one at the left and the others at the
+right; arrows point the way gradients flow.
 The text is written here line by line rather than with a library, which would have to be told
 about the escapes of each attribute, and costs more than the layout for a small graph.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from ..graph.graph import Graph
 from ..graph.records import Node, Root
@@ -22,7 +24,10 @@ from .overlay import BoxDress, Line, Overlay
 from .saved_groups import MAX_GROUPS, group_saved
 from .style import BACKGROUND, EDGE, FONT, IDLE, LOOKS, MUTED, REPEAT, TEXT, Look
 
-__all__ = ["DotOptions", "dot_lines", "to_dot"]
+__all__ = ["Direction", "Dot", "DotOptions", "make_dot_parts", "to_dot"]
+
+Direction = Literal["down", "right"]
+"""Where the arrows go, which is where gradients flow: from the loss down, or to the right."""
 
 MANY_NODES = 400
 """Above this number of nodes the layout is told to hurry."""
@@ -42,6 +47,7 @@ class DotOptions:
         max_attribute_chars: Longest value of such a line.
         title: First line of the picture.
         captions: Lines under the title: what was folded or cut.
+        direction: Where arrows go.
         overlay: What to show on top of the graph, such as a backward pass.
     """
 
@@ -51,46 +57,78 @@ class DotOptions:
     max_attribute_chars: int = 40
     title: str | None = None
     captions: Sequence[str] = ()
+    direction: Direction = "down"
     overlay: Overlay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A picture in parts.
+
+    Attributes:
+        graph: Attributes of the whole picture, by name; of `node` and `edge` those that every box
+            and every arrow has by default.
+        node: See `graph`.
+        edge: See `graph`.
+        body: The statements, one a line.
+    """
+
+    graph: dict[str, str]
+    node: dict[str, str]
+    edge: dict[str, str]
+    body: list[str]
 
 
 def to_dot(graph: Graph, options: DotOptions | None = None) -> str:
     """DOT source of a whole picture."""
-    return "".join(["digraph {\n", *dot_lines(graph, options), "}\n"])
+    parts = make_dot_parts(graph, options)
+    defaults = {"graph": parts.graph, "node": parts.node, "edge": parts.edge}
+    lines = [f"\t{kind} [{_list(attributes)}]\n" for kind, attributes in defaults.items()]
+    return "".join(["digraph {\n", *lines, *parts.body, "}\n"])
 
 
-def dot_lines(graph: Graph, options: DotOptions | None = None) -> Iterator[str]:
-    """The statements of the picture, one a line."""
-    writer = _Writer(graph, options or DotOptions())
-    yield from _defaults(len(graph), writer.arrangement.load)
-    yield from writer.clusters()
-    yield from writer.roots()
-    yield from edge_lines(graph, writer.arrangement, writer.options.overlay)
-    yield from writer.connectors()
-    yield from writer.stubs()
-    yield f"\tgraph [label={writer.header()}]\n"
-
-
-def _defaults(nodes: int, load: int) -> Iterator[str]:
-    yield (
-        f'\tgraph [rankdir=TB, newrank=true, bgcolor="{BACKGROUND}", pad=0.25, '
-        "nodesep=0.22, ranksep=0.32, "
-        f'fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", labelloc=t, labeljust=l, '
-        f'charset="UTF-8", tooltip=" "{_haste(nodes, load)}]\n'
-    )
+def make_dot_parts(graph: Graph, options: DotOptions | None = None) -> Dot:
+    """The picture in parts, for those who want to change some."""
+    options = options or DotOptions()
+    writer = _Writer(graph, options)
+    body = [
+        *writer.clusters(),
+        *writer.roots(),
+        *edge_lines(graph, writer.arrangement, writer.options.overlay),
+        *writer.connectors(),
+        *writer.stubs(),
+        f"\tgraph [label={writer.header()}]\n",
+    ]
+    whole = {
+        "rankdir": "LR" if options.direction == "right" else "TB",
+        "newrank": "true",
+        "bgcolor": BACKGROUND,
+        "pad": "0.25",
+        "nodesep": "0.22",
+        "ranksep": "0.32",
+        **_font(11, TEXT),
+        "labelloc": "t",
+        "labeljust": "l",
+        "charset": "UTF-8",
+        "tooltip": " ",
+        **_haste(len(graph), writer.arrangement.load),
+    }
     op = LOOKS["op"]
-    yield (
-        f'\tnode [shape={op.shape}, style="{op.style}", fillcolor="{op.fill}", '
-        f'color="{op.line}", fontname="{FONT}", fontsize=11, fontcolor="{TEXT}", '
-        'margin="0.12,0.06", height=0.3, width=0.5]\n'
-    )
-    yield (
-        f'\tedge [color="{EDGE}", arrowsize=0.6, fontname="{FONT}", fontsize=8, '
-        f'fontcolor="{MUTED}"]\n'
-    )
+    node = {"shape": op.shape, "style": op.style, "fillcolor": op.fill, "color": op.line}
+    node |= {**_font(11, TEXT), "margin": "0.12,0.06", "height": "0.3", "width": "0.5"}
+    edge = {"color": EDGE, "arrowsize": "0.6", **_font(8, MUTED)}
+    return Dot(whole, node, edge, body)
 
 
-def _haste(nodes: int, load: int) -> str:
+def _font(size: int, color: str) -> dict[str, str]:
+    return {"fontname": FONT, "fontsize": f"{size}", "fontcolor": color}
+
+
+def _list(attributes: dict[str, str]) -> str:
+    return ", ".join(f"{name}={quote(value)}" for name, value in attributes.items())
+
+
+def _haste(nodes: int, load: int) -> dict[str, str]:
     """Attributes that keep the time for the layout of a large graph about linear in its size.
 
     Else the network simplex that places boxes takes quadratic time, and curved arrows that have
@@ -104,10 +142,13 @@ def _haste(nodes: int, load: int) -> str:
     is_tangle = load > TANGLE * nodes
     size = max(nodes, load * 2 // 5)
     if size <= MANY_NODES and not is_tangle:
-        return ""
-    haste = f", nslimit={min(2.0, 2 * MANY_NODES / size):.3f}, nslimit1=2"
-    haste += f", mclimit={min(1.0, 3 * MANY_NODES / size):.3f}"
-    return haste + (", splines=line" if is_tangle or size > 5 * MANY_NODES else "")
+        return {}
+    haste = {
+        "nslimit": f"{min(2.0, 2 * MANY_NODES / size):.3f}",
+        "nslimit1": "2",
+        "mclimit": f"{min(1.0, 3 * MANY_NODES / size):.3f}",
+    }
+    return haste | ({"splines": "line"} if is_tangle or size > 5 * MANY_NODES else {})
 
 
 @dataclass(slots=True)
@@ -121,7 +162,8 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.places = find_places(self.graph)
-        self.arrangement = arrange(self.graph, self.places)
+        to_the_right = self.options.direction == "right"
+        self.arrangement = arrange(self.graph, self.places, to_the_right=to_the_right)
         self.root_nodes = {}
         for root in self.graph.roots:
             self.root_nodes.setdefault(root.node, []).append(root)

@@ -6,18 +6,19 @@ import math
 import os
 import warnings
 from pathlib import Path
+from typing import get_args
 
 from ..errors import ArgumentError, ArgumentTypeError
 from ..graph.atomic_write import write_atomically
 from ..graph.graph import Graph
-from .dot import DotOptions, to_dot
+from .dot import Direction, DotOptions, to_dot
 from .layout import LEGIBLE_DPI, lay_out
 from .overlay import Overlay
 from .picture_format import choose_format
 from .text import render_document
 from .view import View, ViewName, choose_view, count_boxes
 
-__all__ = ["FORMATS", "check_options", "draw_svg", "render", "render_view"]
+__all__ = ["FORMATS", "check_direction", "check_options", "draw_svg", "render", "render_view"]
 
 FORMATS = {
     ".png": "png",
@@ -34,6 +35,7 @@ def render(
     path: str | os.PathLike[str],
     *,
     view: ViewName = "auto",
+    direction: Direction = "down",
     show_saved: bool = False,
     show_source: bool = False,
     show_attributes: bool = False,
@@ -42,10 +44,12 @@ def render(
 ) -> Path:
     """Draw a graph into a file; see `Graph.render`."""
     check_options(path, title, timeout)  # Before the folding, which may take seconds.
+    check_direction(direction)
     shown = choose_view(graph, view, show_saved=show_saved)
     return render_view(
         shown,
         path,
+        direction=direction,
         show_saved=show_saved,
         show_source=show_source,
         show_attributes=show_attributes,
@@ -58,6 +62,7 @@ def render_view(
     shown: View,
     path: str | os.PathLike[str],
     *,
+    direction: Direction = "down",
     show_saved: bool = False,
     show_source: bool = False,
     show_attributes: bool = False,
@@ -80,6 +85,7 @@ def render_view(
         show_attributes=show_attributes,
         title=title,
         captions=shown.captions,
+        direction=direction,
         overlay=overlay,
     )
     source = to_dot(shown.graph, options)
@@ -119,6 +125,15 @@ def check_options(path: object, title: object, timeout: object) -> tuple[Path, s
             remedy="Give the text that is to stand above the picture.",
         )
     return target, output_format
+
+
+def check_direction(direction: object) -> None:
+    """Refuse what is no direction."""
+    if direction not in get_args(Direction):
+        raise ArgumentError(
+            f"direction is {direction!r}; expected 'down' or 'right'",
+            remedy="Leave direction out: arrows then go down, from the loss to the leaves.",
+        )
 
 
 def _check_timeout(timeout: object) -> None:

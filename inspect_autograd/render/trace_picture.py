@@ -12,11 +12,12 @@ from ..events.nonfinite_search import Birth
 from ..events.records import BackwardPass, Outcome
 from ..events.trace import Trace, TraceData
 from ..graph.graph import Graph
+from .dot import Direction
 from .escape import shorten
 from .labels import display_name
 from .pass_facts import PassFacts
 from .pass_heading import pass_heading
-from .picture import check_options, render_view
+from .picture import check_direction, check_options, render_view
 from .trace_overlay import TraceOverlay
 from .view import View, ViewName, choose_view
 
@@ -33,6 +34,7 @@ def render_trace(
     path: str | os.PathLike[str],
     *,
     view: ViewName = "auto",
+    direction: Direction = "down",
     backward_pass: int | None = None,
     title: str | None = None,
     timeout: float = 30.0,
@@ -45,6 +47,7 @@ def render_trace(
         trace: The trace.
         path: Where to write; the suffix chooses the format.
         view: What to show of the graph; see `Graph.render`.
+        direction: Where arrows go; see `Graph.render`.
         backward_pass: Id of the pass; by default the last one that is not inside of another.
         title: A line above the picture.
         timeout: Seconds for the layout.
@@ -59,6 +62,7 @@ def render_trace(
     """
     # Before the folding, which may take seconds.
     _, output_format = check_options(path, title, timeout)
+    check_direction(direction)
     data = trace.data
     chosen = _choose_pass(data.passes, backward_pass)
     shown = choose_view(data.graph, view)
@@ -70,6 +74,7 @@ def render_trace(
     return render_view(
         View(shown.graph, tuple(captions)),
         path,
+        direction=direction,
         title=title,
         timeout=timeout,
         overlay=TraceOverlay(facts),

@@ -61,6 +61,17 @@ def test_the_line_of_each_node_on_request(cli: Any, tmp_path: Path) -> None:
         assert (line in (tmp_path / "g.dot").read_text(encoding="utf-8")) == is_there
 
 
+def test_direction(cli: Any, quadratic: Path, trace_file: Path, tmp_path: Path) -> None:
+    for target in (f"{quadratic}:y", trace_file):
+        for options, expected in (([], "TB"), (["--direction", "right"], "LR")):
+            assert cli("render", target, "-o", tmp_path / "g.dot", *options).code == 0
+            text = (tmp_path / "g.dot").read_text(encoding="utf-8")
+            assert f'rankdir="{expected}"' in text
+    ran = cli("render", trace_file, "-o", tmp_path / "g.dot", "--direction", "left")
+    assert ran.code == 2
+    assert "invalid choice: 'left'" in ran.err
+
+
 def test_what_was_folded_is_said(cli: Any, write: Any, tmp_path: Path) -> None:
     path = write("deep.py", DEEP)
     # The sum, 400 multiplications and the leaf; the multiplications are one chain.

@@ -1,5 +1,6 @@
 """Small graphs made by hand, and pictures read back."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -129,3 +130,11 @@ def arrows(svg: ElementTree.Element) -> list[str]:
 
 def tooltips(svg: ElementTree.Element) -> list[str]:
     return [link.get(f"{XLINK}title", "") for link in svg.iter(f"{SVG}a")]
+
+
+def middles(svg: str) -> dict[str, tuple[float, float]]:
+    """Where the first line of each node of the graph stands; y grows downwards."""
+    found = re.finditer(
+        r'<title>(n\d+)</title>.*?<text[^>]* x="(-?[\d.]+)" y="(-?[\d.]+)"', svg, re.DOTALL
+    )
+    return {match[1]: (float(match[2]), float(match[3])) for match in found}

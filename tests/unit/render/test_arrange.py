@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from inspect_autograd.graph.graph import Graph
 from inspect_autograd.render.arrange import Arrangement, arrange
 from inspect_autograd.render.clusters import find_places
-from inspect_autograd.render.dot import to_dot
+from inspect_autograd.render.dot import DotOptions, to_dot
 from inspect_autograd.render.layout import lay_out
-from tests.unit.render.graphs import arrows, boxes, chain, make_graph, parse_svg
+from tests.unit.render.graphs import arrows, boxes, chain, make_graph, middles, parse_svg
 
 
-def arranged(graph: Graph) -> Arrangement:
-    return arrange(graph, find_places(graph))
+def arranged(graph: Graph, *, to_the_right: bool = False) -> Arrangement:
+    return arrange(graph, find_places(graph), to_the_right=to_the_right)
 
 
 def test_what_follows_a_module_is_below_all_of_it() -> None:
@@ -40,6 +40,40 @@ def test_a_long_chain_is_broken_into_columns_of_about_one_height() -> None:
     assert sum(sizes) == 151
     assert max(sizes) - min(sizes) <= 2
     assert [*result.columns] == sorted(result.columns)
+
+
+def test_to_the_right_boxes_are_longer_than_a_row_is_high_so_there_are_more_columns() -> None:
+    # A box of 12 letters is 124 points long, one of 14 138. So 11 of the one and one of the other
+    # are 1502 points, just over the 1500 that are never broken; down, 26 rows of 58 points are.
+    assert chain(1).node_table.names == ["MulBackward0", "AccumulateGrad"]
+    assert arranged(chain(10), to_the_right=True).column_count == 1
+    assert arranged(chain(11), to_the_right=True).column_count == 2
+    assert arranged(chain(24)).column_count == 1
+    assert arranged(chain(25)).column_count > 1
+    result = arranged(chain(150), to_the_right=True)
+    assert [*result.columns] == sorted(result.columns)
+
+
+def test_a_wide_fan_to_the_right_is_high_enough_for_its_length() -> None:
+    # Twelve chains of 13 side by side: about 1700 points long and 600 or more high.
+    depth, width = 13, 12
+    names = ["StackBackward0", *["MulBackward0"] * (depth * width)]
+    edges = [(0, 1 + i) for i in range(width)]
+    edges += [(1 + i, 1 + i + width) for i in range(width * (depth - 1))]
+    graph = make_graph(names, edges)
+    assert arranged(graph, to_the_right=True).column_count == 1
+
+
+def test_the_lines_of_a_picture_to_the_right_stand_one_below_the_other() -> None:
+    options = DotOptions(direction="right")
+    picture = lay_out(to_dot(chain(60), options), "svg", timeout=60, boxes=60).data.decode()
+    columns = arranged(chain(60), to_the_right=True).columns
+    places = middles(picture)
+    heights = [
+        {places[f"n{id}"][1] for id in range(60) if columns[id] == line} for line in range(3)
+    ]
+    assert max(heights[0]) < min(heights[1])
+    assert max(heights[1]) < min(heights[2])
 
 
 def test_the_columns_of_a_chain_are_joined_by_numbered_circles() -> None:

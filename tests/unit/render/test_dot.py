@@ -27,6 +27,7 @@ from tests.unit.render.graphs import (
     frames,
     layers,
     make_graph,
+    middles,
     parse_svg,
     product,
     texts,
@@ -65,14 +66,12 @@ def test_boxes_and_arrows_of_a_small_graph() -> None:
     assert arrows(svg) == ["n0->n1", "n1->n2", "n1->n3", "r0->n0"]
 
 
-def test_the_loss_is_at_the_top_and_the_leaves_are_at_the_bottom() -> None:
-    plain = lay_out(to_dot(chain(3)), "svg", timeout=60, boxes=5).data.decode()
-    # In SVG, y grows downwards; the group is moved, so all y are negative.
-    tops = {
-        match[1]: float(match[2])
-        for match in re.finditer(r"<title>(n\d)</title>.*?<text[^>]* y=\"(-?[\d.]+)\"", plain, re.S)
-    }
-    assert tops["n0"] < tops["n1"] < tops["n2"] < tops["n3"]
+def test_the_loss_is_at_the_top_or_at_the_left() -> None:
+    down = middles(draw(chain(3)))
+    assert down["n0"][1] < down["n1"][1] < down["n2"][1] < down["n3"][1]
+    right = middles(draw(chain(3), direction="right"))
+    assert right["n0"][0] < right["n1"][0] < right["n2"][0] < right["n3"][0]
+    assert len({y for _, y in right.values()}) == 1
 
 
 def test_the_same_graph_gives_the_same_bytes() -> None:
@@ -372,8 +371,8 @@ def test_title_and_captions_stand_above() -> None:
 
 def test_attributes_of_a_large_graph_make_the_layout_hurry() -> None:
     assert "nslimit" not in to_dot(chain(100))
-    assert "nslimit=0.799" in to_dot(chain(1000))
-    assert "splines=line" in to_dot(chain(10_000))
+    assert 'nslimit="0.799"' in to_dot(chain(1000))
+    assert 'splines="line"' in to_dot(chain(10_000))
 
 
 def test_order_of_derivative_and_outputs_are_told() -> None:

@@ -58,6 +58,17 @@ def test_options_reach_the_picture(tmp_path: Path) -> None:
     ]
 
 
+def test_the_direction_is_one_of_two(tmp_path: Path) -> None:
+    down = product().render(tmp_path / "a.dot").read_text(encoding="utf-8")
+    right = product().render(tmp_path / "b.dot", direction="right").read_text(encoding="utf-8")
+    assert right == down.replace('rankdir="TB"', 'rankdir="LR"')
+    assert right != down
+    wrong: Any = "left"
+    with pytest.raises(ArgumentError, match="direction is 'left'; expected 'down' or 'right'"):
+        product().render(tmp_path / "c.dot", direction=wrong)
+    assert not (tmp_path / "c.dot").exists()
+
+
 def test_text_is_folded_like_a_picture(tmp_path: Path) -> None:
     text = chain(1000).render(tmp_path / "a.txt", title="Deep").read_text(encoding="utf-8")
     assert text.startswith("Deep\n\n2 nodes")

@@ -11,7 +11,7 @@ import torch
 
 import inspect_autograd
 from inspect_autograd.errors import ArgumentError, ArgumentTypeError, NoGraphError
-from tests.unit.render.graphs import boxes, parse_svg
+from tests.unit.render.graphs import boxes, middles, parse_svg
 
 
 def loss() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -40,6 +40,30 @@ def test_attributes_and_further_nodes_can_be_added() -> None:
     dot.node("extra", "mine")
     assert "rankdir=LR" in dot.source
     assert boxes(parse_svg(dot.pipe("svg")))["extra"] == ["mine"]
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_attributes_set_on_the_result_are_drawn() -> None:
+    dot = inspect_autograd.make_dot(loss()[0])
+    assert dot.graph_attr["rankdir"] == "TB"
+    dot.graph_attr["rankdir"] = "BT"
+    dot.node_attr["fontcolor"] = "#123456"
+    dot.edge_attr["color"] = "#654321"
+    svg = dot.pipe("svg", encoding="utf-8")
+    at = middles(svg)
+    assert at["n0"][1] > at["n1"][1] > at["n2"][1]
+    assert 'fill="#123456"' in svg
+    assert 'stroke="#654321"' in svg
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_direction() -> None:
+    dot = inspect_autograd.make_dot(loss()[0], direction="right")
+    at = middles(dot.pipe("svg", encoding="utf-8"))
+    assert at["n0"][0] < at["n1"][0] < at["n2"][0]
+    wrong: Any = "up"
+    with pytest.raises(ArgumentError, match="direction is 'up'; expected 'down' or 'right'"):
+        inspect_autograd.make_dot(loss()[0], direction=wrong)
 
 
 @pytest.mark.usefixtures("no_dot")
