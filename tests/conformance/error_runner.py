@@ -143,9 +143,14 @@ def run_program(
 def questions(
     way: Way, namespace: Namespace, errors: list[BaseException]
 ) -> Iterator[Callable[[], Report]]:
-    """What is asked: of the error, else of every warning, or of the leaves of the program."""
+    """What is asked: of the error, else of every warning, or of the leaves of the program.
+
+    A program may say itself what `diagnose` is to be given, as `diagnosed`.
+    """
     if way == "explain":
         yield from (partial(ia.explain, error) for error in errors)
+    elif "diagnosed" in namespace:
+        yield partial(ia.diagnose, **namespace["diagnosed"])
     else:
         leaves = {name: tensor for name, tensor in tensors_of(namespace) if tensor.is_leaf}
         yield partial(ia.diagnose, params=leaves)
@@ -224,6 +229,7 @@ def go_on(namespace: Namespace) -> list[str]:
             except Exception as error:
                 found.append(f"{name}: {error}")
     leaves = [t for _, t in tensors_of(namespace) if t.requires_grad and t.is_leaf]
+    leaves = [leaf for leaf in leaves if not leaf.is_meta]  # These have nothing to show.
     if leaves:
         torch.optim.SGD(leaves, lr=0.1).step()
     found += [f"{t.detach().tolist()} {t.grad}" for t in leaves]

@@ -18,8 +18,11 @@ from typing import Any
 import pytest
 import torch
 
+from inspect_autograd.diagnosis.program_rules import PROGRAM_RULES
+
 from .error_programs import PROGRAMS, guilty_line
 from .error_runner import CATALOGUE, Runner, Way
+from .silent_programs import SILENT_PROGRAMS
 
 DATA = json.loads(CATALOGUE.read_text(encoding="utf-8"))
 CASES: dict[str, dict[str, Any]] = {case["key"]: case for case in DATA["cases"]}
@@ -86,6 +89,29 @@ def test_a_failure_is_explained(key: str, run: Any) -> None:
     assert [report["slugs"][0] for report in reports] == ([case["slug"]] if case["slug"] else [])
     assert result["seconds"] < MAX_SECONDS
     assert result["changed"] == []
+
+
+@each(key for key, case in CASES.items() if case["exception"] is None)
+def test_diagnose_finds_only_what_is_wrong_with_the_leaves(key: str, run: Any) -> None:
+    result = run(key, "diagnose")
+    assert (result["raised"], result["changed"]) == (None, [])
+    expected = [CASES[key]["slug"]] if key in SILENT else []
+    assert [report["slugs"] for report in result["reports"]] == [expected]
+
+
+@pytest.mark.parametrize("slug", SILENT_PROGRAMS)
+def test_diagnose_finds_a_silent_mistake(slug: str, runner: Runner, tmp_path: Path) -> None:
+    mistake, mended = SILENT_PROGRAMS[slug]
+    result = runner.run(tmp_path / "program.py", mistake, way="diagnose")
+    assert (result["exception"], result["raised"], result["changed"]) == (None, None, [])
+    assert [report["slugs"] for report in result["reports"]] == [[slug]]
+    result = runner.run(tmp_path / "mended.py", mended, way="diagnose")
+    assert (result["exception"], result["raised"]) == (None, None)
+    assert [report["slugs"] for report in result["reports"]] == [[]]
+
+
+def test_every_rule_about_programs_has_a_silent_mistake() -> None:
+    assert {*SILENT_PROGRAMS} == {rule.slug for rule in PROGRAM_RULES}
 
 
 @each(CASES)
