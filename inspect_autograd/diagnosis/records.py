@@ -75,7 +75,8 @@ class Failure:
     Attributes:
         type: Name of its class, with the module unless it is built in.
         message: What PyTorch said, whole.
-        source: The innermost line of the user's program in the traceback.
+        source: The innermost line of the user's program in the traceback; one of another installed
+            package only where no file of the user's own is part of it.
     """
 
     type: str

@@ -40,7 +40,8 @@ class Creation:
     Attributes:
         function: What was called, as it is found in Python: `torch.nn.functional.linear`,
             `Tensor.__add__`, `MyFunction.apply`. None where no call was seen.
-        source: The innermost line outside of PyTorch that led to the call.
+        source: The innermost line that led to the call outside of PyTorch and of Python's own
+            library; it may lie in another package, such as one of ready-made models.
         stack: The lines of PyTorch's own code between `source` and the call, outermost first:
             the innermost one alone, or with `stack=True` all of them; empty where `source` itself
             holds the call.

@@ -19,7 +19,7 @@ import torch
 
 from ..events.records import PassCall
 from ..graph.creation import SourceLine
-from .file_owners import USER, owner_of
+from .file_owners import USER, find_line_of_user, owner_of
 from .private_torch import engine_entry, not_compiled, plain_engine_entry, set_engine_entry
 
 __all__ = ["EngineCall", "EngineWatcher", "find_place", "unwatch", "watch"]
@@ -193,10 +193,14 @@ def _implicit(given: Any, count: int) -> tuple[bool, ...]:
 
 
 def find_place(frame: FrameType | None) -> SourceLine | None:
-    """The innermost line that is neither torch's nor ours."""
+    """The line of the user that led to a frame."""
+    found = find_line_of_user(_outwards(frame), lambda one: one.f_code.co_filename)
+    if found is None:
+        return None
+    return SourceLine(found.f_code.co_filename, found.f_lineno, found.f_code.co_qualname)
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        code = frame.f_code
-        if owner_of(code.co_filename) is USER:
-            return SourceLine(code.co_filename, frame.f_lineno, code.co_qualname)
+        yield frame
         frame = frame.f_back
-    return None

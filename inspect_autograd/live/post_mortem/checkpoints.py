@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from ...diagnosis.checkpoint_facts import CheckpointFacts
+from ..file_owners import USER, owner_of
 from ..holders.frames import read_locals
 from ..holders.safe_access import instance_dict, is_kind_of
 from ..private_checkpoint import checkpointed_call, closure_of, unpacking_frame
-from .frames import owner_of
 from .live_frame import LiveFrame
 from .user_functions import describe_function, unwrap
 
@@ -45,7 +45,7 @@ def _functions_in(callee: Any) -> list[FunctionType]:
         current = waiting.pop(0)
         function, owner = unwrap(current)
         inside = list(_children(owner))
-        if function is not None and owner_of(function.__code__.co_filename) == "user":
+        if function is not None and owner_of(function.__code__.co_filename) == USER:
             found.append(function)
             inside += _named_in(function, owner)
         for value in inside:

@@ -7,22 +7,22 @@ import traceback as tracebacks
 from ...diagnosis.records import Failure
 from ...graph.creation import SourceLine
 from ..carried import led_to
-from .frames import owner_of, walk_traceback
+from ..file_owners import find_line_of_user
+from .frames import walk_traceback
 from .live_frame import LiveFrame
 
 __all__ = ["chain_of", "describe_failure", "text_of"]
 
 
 def describe_failure(error: BaseException, frames: list[LiveFrame]) -> Failure:
-    """An exception and the innermost line of the user in its traceback."""
+    """An exception and the line of the user in its traceback."""
     kind = type(error)
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     source = None
-    for live in reversed(frames):
+    live = find_line_of_user(reversed(frames), lambda one: one.frame.f_code.co_filename)
+    if live is not None:
         code = live.frame.f_code
-        if owner_of(code.co_filename) == "user":
-            source = SourceLine(code.co_filename, live.line, code.co_qualname)
-            break
+        source = SourceLine(code.co_filename, live.line, code.co_qualname)
     return Failure(f"{module}{kind.__qualname__}", text_of(error), source)
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import linecache
-import os
 import re
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Literal
 
 import torch
 
 from ...diagnosis.scene import FrameFacts, TensorFacts
 from ...graph.creation import SourceLine
+from ..file_owners import USER, owner_of
 from ..holders.safe_access import is_kind_of
 from .expressions import find_expression
 from .live_frame import LiveFrame
@@ -29,22 +26,14 @@ __all__ = [
     "describe_frames",
     "frames_in_text",
     "line_of",
-    "owner_of",
     "walk_traceback",
 ]
 
-_TORCH = str(Path(torch.__file__).parent) + os.sep
-_OURS = str(Path(__file__).parents[2]) + os.sep
-# The demo of the command line is a program of its own.
-_DEMO = str(Path(_OURS, "cli", "demo"))
-_PYTHON = sysconfig.get_path("stdlib") + os.sep
 MAX_LOCALS = 60
 """Variables of a frame that are described; a module level may hold hundreds."""
 MAX_FRAMES = 400
 """Frames of a traceback that are looked at: the outermost and the innermost half of these."""
 MAX_CALLERS = 50
-
-Owner = Literal["user", "torch", "inspect_autograd", "python"]
 
 
 def walk_traceback(traceback: TracebackType | None) -> list[LiveFrame]:
@@ -69,21 +58,9 @@ def callers_of(frames: list[LiveFrame]) -> Iterator[FrameType]:
     for _ in range(MAX_CALLERS):
         if frame is None:
             return
-        if owner_of(frame.f_code.co_filename) == "user":
+        if owner_of(frame.f_code.co_filename) == USER:
             yield frame
         frame = frame.f_back
-
-
-def owner_of(file: str) -> Owner:
-    """Whose code a file is."""
-    if file.startswith(_OURS) and not file.startswith(_DEMO):
-        return "inspect_autograd"
-    if file.startswith(_TORCH):
-        return "torch"
-    is_installed = "site-packages" in file or "dist-packages" in file
-    if file.startswith("<frozen ") or (file.startswith(_PYTHON) and not is_installed):
-        return "python"
-    return "user"
 
 
 def line_of(live: LiveFrame) -> str:
@@ -102,7 +79,7 @@ def _describe(live: LiveFrame, describer: TensorDescriber) -> FrameFacts:
     source = SourceLine(code.co_filename, live.line, code.co_qualname)
     text = line_of(live)
     owner = owner_of(code.co_filename)
-    if owner != "user":
+    if owner != USER:
         return FrameFacts(source, text, owner)
     variables = read_variables(live.frame)
     # Those of the failing line come first, in case there are more than are shown.

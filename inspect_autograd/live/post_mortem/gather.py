@@ -24,19 +24,14 @@ from ...graph.tensor_meta import TensorMeta
 from ..attributors import innermost_attributor
 from ..capture import LiveCapture, capture_live
 from ..carried import carried_attributor, carried_recording, carried_trace
+from ..file_owners import USER, owner_of
 from ..holders.safe_access import is_kind_of
 from ..parameters import TensorNames, collect_names
 from ..private_torch import unobserved
 from .calls import LiveCall, find_call
 from .checkpoints import find_checkpoint
 from .failure import chain_of, describe_failure, text_of
-from .frames import (
-    callers_of,
-    describe_frames,
-    frames_in_text,
-    owner_of,
-    walk_traceback,
-)
+from .frames import callers_of, describe_frames, frames_in_text, walk_traceback
 from .functions import describe_functions
 from .hooks import find_hooks
 from .involved import Involved, find_involved
@@ -168,7 +163,7 @@ class _Gatherer:
         """What the program calls its tensors: the frames of the traceback, then who called."""
         outer = [f for e in self._led_to for f in walk_traceback(e.__traceback__)]
         frames = [live.frame for live in (*reversed(self._frames), *reversed(outer))]
-        users = [f for f in frames if owner_of(f.f_code.co_filename) == "user"]
+        users = [f for f in frames if owner_of(f.f_code.co_filename) == USER]
         users += callers_of(outer or self._frames)
         users = list(dict.fromkeys(users))
         all_variables = list(map(read_variables, users))

@@ -10,9 +10,9 @@ import torch
 
 from ...diagnosis.scene import HookFacts, TensorFacts
 from ...graph.creation import SourceLine
+from ..file_owners import USER, owner_of
 from ..private_torch import LiveNode, plain_engine_entry, tensor_hooks
 from .calls import LiveCall
-from .frames import owner_of
 from .live_frame import LiveFrame
 from .tensors import TensorDescriber
 
@@ -64,7 +64,7 @@ def _running_code(frames: Sequence[LiveFrame]) -> Any:
     """The code of the user that the engine itself called: a hook of a tensor or a node."""
     for place in range(len(frames) - 2, -1, -1):
         code = frames[place + 1].frame.f_code
-        if frames[place].frame.f_code is _ENGINE and owner_of(code.co_filename) == "user":
+        if frames[place].frame.f_code is _ENGINE and owner_of(code.co_filename) == USER:
             return code
     return None
 

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch.autograd.graph import GradientEdge
 
+from ..file_owners import LIBRARY, USER, owner_of
 from ..holders.safe_access import is_kind_of
 from ..node_types import is_node
 from .expressions import find_expression, find_operation, find_paths
-from .frames import line_of, owner_of
+from .frames import line_of
 from .live_frame import LiveFrame
 from .variables import read_variables, resolve
 
@@ -56,7 +57,7 @@ def find_involved(frames: Sequence[LiveFrame]) -> Involved:
 
 
 def _is_users(live: LiveFrame) -> bool:
-    return owner_of(live.frame.f_code.co_filename) == "user"
+    return owner_of(live.frame.f_code.co_filename) == USER
 
 
 def _named(live: LiveFrame, expression: str) -> Iterator[Any]:
@@ -84,6 +85,6 @@ def _is_torch_type(value: Any) -> bool:
 
 def _arguments(frames: Sequence[LiveFrame]) -> Iterator[Any]:
     """Tensors among the variables of PyTorch's innermost frame: `param` of an optimizer."""
-    inner = [f for f in frames if owner_of(f.frame.f_code.co_filename) == "torch"]
+    inner = [f for f in frames if owner_of(f.frame.f_code.co_filename) == LIBRARY]
     if inner:
         yield from read_variables(inner[-1].frame).values()

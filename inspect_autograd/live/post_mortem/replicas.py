@@ -10,9 +10,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from ...diagnosis.replica_facts import ReplicaFacts, ReplicaParameter
+from ..file_owners import USER, owner_of
 from ..holders.safe_access import instance_dict, is_kind_of
 from ..walk import walk_graph
-from .frames import owner_of
 from .live_frame import LiveFrame
 from .tensors import TensorDescriber
 from .variables import named_tensors, read_variables
@@ -63,7 +63,7 @@ def _replicas(frames: Sequence[LiveFrame]) -> Iterator[tuple[str, Any]]:
     """The models in the variables of frames, the one of the innermost frame first, with names."""
     found: dict[int, tuple[str, Any]] = {}
     for live in reversed(frames):
-        is_of_user = owner_of(live.frame.f_code.co_filename) == "user"
+        is_of_user = owner_of(live.frame.f_code.co_filename) == USER
         variables = read_variables(live.frame)
         owned = instance_dict(variables.get("self")) or {}
         owned_items = [*owned.items(), *_items(owned.get("_modules"))]
@@ -113,7 +113,7 @@ def _variables_behind(frames: Sequence[LiveFrame], parameters: set[int]) -> dict
     """For each variable of the user with a graph, the parameters that its graph reaches."""
     found: dict[str, set[int]] = {}
     for live in reversed(frames):
-        if owner_of(live.frame.f_code.co_filename) != "user":
+        if owner_of(live.frame.f_code.co_filename) != USER:
             continue
         for name, tensor in named_tensors(read_variables(live.frame)):
             node = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...diagnosis.function_body import FunctionBody
+from ..file_owners import USER, owner_of
 from ..private_transforms import is_gradient_transform, transformed_function
-from .frames import owner_of
 from .live_frame import LiveFrame
 from .user_functions import describe_function, unwrap
 from .variables import read_variables
@@ -48,6 +48,6 @@ def find_transformed(frames: Sequence[LiveFrame]) -> FunctionBody | None:
         module, code = live.frame.f_globals.get("__name__"), live.frame.f_code
         if is_gradient_transform(module, code.co_name):
             function, _ = unwrap(transformed_function(read_variables(live.frame)))
-            is_users = function is not None and owner_of(function.__code__.co_filename) == "user"
+            is_users = function is not None and owner_of(function.__code__.co_filename) == USER
             return describe_function(function) if function is not None and is_users else None
     return None

@@ -11,9 +11,9 @@ from typing import Any
 from ...diagnosis.scene import HookFacts, RunningFacts
 from ...graph.creation import SourceLine
 from ..capture import LiveCapture
+from ..file_owners import USER, owner_of
 from ..node_types import describe_type
 from ..private_torch import LiveNode, raw_saved_tensors, unpack_hook_of
-from .frames import owner_of
 
 __all__ = ["find_unpack_hooks"]
 
@@ -42,7 +42,7 @@ def find_unpack_hooks(
     for node, id in live.ids.items():
         for function in _unpack_hooks(node) if id in packed else ():
             code = function.__code__
-            if owner_of(code.co_filename) == "user":
+            if owner_of(code.co_filename) == USER:
                 line = SourceLine(code.co_filename, code.co_firstlineno, code.co_qualname)
                 found[line] = HookFacts(function.__qualname__, line, "")
     return tuple(found.values()) if len(found) == 1 else ()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..file_owners import USER, owner_of
 from ..holders.safe_access import class_name, is_kind_of, mro
-from .frames import owner_of
 from .live_frame import LiveFrame
 
 __all__ = ["find_warnings"]
@@ -26,7 +26,7 @@ def find_warnings(frames: Sequence[LiveFrame]) -> tuple[tuple[str, str], ...]:
     modules = [
         live.frame.f_globals
         for live in reversed(frames)
-        if owner_of(live.frame.f_code.co_filename) == "user"
+        if owner_of(live.frame.f_code.co_filename) == USER
     ]
     for variables in {id(v): v for v in modules}.values():
         registry: Any = variables.get("__warningregistry__")

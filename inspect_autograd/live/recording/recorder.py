@@ -321,7 +321,7 @@ class Recorder:
         try:
             self.steps.finish(reason)
         except Exception as error:
-            self._failures.note(error)
+            self.fail(error)
 
     def optimizer_stepped(self) -> None:
         """An optimizer has done a step."""
