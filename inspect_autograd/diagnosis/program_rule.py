@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .program_facts import ParameterFacts, ProgramFacts
 from .records import Diagnosis, Evidence
 
-__all__ = ["ProgramRule", "count_of", "group_names", "list_names", "to_evidence"]
+__all__ = ["SHOWN", "ProgramRule", "count_of", "group_names", "list_names", "to_evidence"]
 
 SHOWN = 4
 """Names in one sentence; evidence lists more of them."""

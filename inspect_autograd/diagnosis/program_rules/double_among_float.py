@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from ..model_code import code_of
 from ..program_facts import ProgramFacts
-from ..program_rule import ProgramRule, count_of, list_names, to_evidence
+from ..program_rule import SHOWN, ProgramRule, count_of, list_names, to_evidence
 from ..records import Diagnosis, Hint
 
 __all__ = ["DOUBLE_AMONG_FLOAT"]
@@ -13,10 +16,12 @@ _NARROWER = {"float32", "float16", "bfloat16"}
 
 def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
     double = [p for p in facts.parameters if p.meta.dtype == "float64"]
-    others = sum(p.meta.dtype in _NARROWER for p in facts.parameters)
+    narrower = Counter(p.meta.dtype for p in facts.parameters if p.meta.dtype in _NARROWER)
+    others = narrower.total()
     if not double or len(double) >= others:
         return None
-    names = [p.name for p in double]
+    most = narrower.most_common(1)[0][0]
+    names, shown = [p.name for p in double], double[:SHOWN]
     return Diagnosis(
         slug="double-among-float",
         summary=f"{count_of(len(names), 'parameter')} {'is' if len(names) == 1 else 'are'} "
@@ -25,7 +30,12 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         "products refuse mixed types; sums and products widen all that follows to float64, which "
         "takes twice the memory, and on a GPU up to 64 times as long.",
         evidence=to_evidence([f"{p.name}: {p.meta}" for p in double]),
-        hints=(Hint("Make it the type of the others.", "model.float()"),),
+        hints=(
+            Hint(
+                "Make it the type of the others.",
+                "\n".join(f"{code_of(p)}.data = {code_of(p)}.data.to(torch.{most})" for p in shown),
+            ),
+        ),
         certainty="likely",
     )
 

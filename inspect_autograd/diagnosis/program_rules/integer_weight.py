@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model_code import code_of, member
 from ..program_facts import ParameterFacts, ProgramFacts
 from ..program_rule import ProgramRule, list_names, to_evidence
 from ..records import Diagnosis, Hint
@@ -26,9 +27,18 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         " and torch.arange(3) give int64; 1.0 instead of 1, or dtype=torch.float32, gives numbers "
         "that can be trained.",
         evidence=to_evidence([f"{p.name}: {p.meta}" for p in found]),
-        hints=(Hint("Make it a floating point Parameter.", "nn.Parameter(weight.float())"),),
+        hints=(Hint("Make it a floating point Parameter.", _code(found[0])),),
         certainty="possible",
     )
+
+
+def _code(parameter: ParameterFacts) -> str:
+    owner = member(parameter.module) if parameter.module else "model"
+    name = parameter.name.rpartition(".")[2]
+    if not parameter.module_type:
+        owner, name = "", code_of(parameter)
+    whole = f"{owner}.{name}" if owner else name
+    return f"{whole} = nn.Parameter({whole}.float())"
 
 
 def _is_odd(parameter: ParameterFacts) -> bool:

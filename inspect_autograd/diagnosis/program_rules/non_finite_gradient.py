@@ -26,7 +26,7 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         evidence=to_evidence([f"{name}.grad holds {problem}" for name, problem in bad]),
         hints=(
             Hint(
-                "Trace the backward pass to find the operator that made it.",
+                "Trace the next backward pass, to find the operator that made it.",
                 'with ia.trace(loss, params=model, stats="basic") as trace:\n'
                 "    loss.backward()\nprint(trace.first_nonfinite())",
             ),

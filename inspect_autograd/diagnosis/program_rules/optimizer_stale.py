@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model_code import ADD_WHAT_IS_MISSING, optimizer_of_all
 from ..program_facts import ForeignFacts, ParameterFacts, ProgramFacts
 from ..program_rule import ProgramRule, count_of, group_names, list_names, to_evidence
 from ..records import Diagnosis, Hint
@@ -50,13 +51,10 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         ),
         hints=(
             Hint(
-                "Make the optimizer after the last change of the model.",
-                f"optimizer = torch.optim.{facts.optimizers[0]}(model.parameters())",
+                "Make the optimizer after the last change of the model, with the settings of now.",
+                optimizer_of_all(facts.optimizers),
             ),
-            Hint(
-                "Add what is new to the optimizer.",
-                'optimizer.add_param_group({"params": model.head.parameters()})',
-            ),
+            Hint("Or add what is new to the optimizer.", ADD_WHAT_IS_MISSING),
         ),
         certainty="certain" if not any(p.is_held for p in facts.parameters) and alike else "likely",
     )

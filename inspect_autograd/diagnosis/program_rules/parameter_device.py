@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from ..model_code import member
 from ..program_facts import ParameterFacts, ProgramFacts
 from ..program_rule import ProgramRule, count_of, group_names, list_names, to_evidence
 from ..records import Certainty, Diagnosis, Hint
@@ -38,10 +40,25 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         hints=(
             Hint("Move the model once it is complete.", f'model.to("{most}")')
             if odd == "cpu"
-            else Hint("Give it memory, then values.", 'model.to_empty(device="cpu")'),
+            else Hint(
+                "Give its values to it: those of the checkpoint, in the place of what has none.",
+                "model.load_state_dict(state, assign=True)",
+            ),
+            *(() if odd == "cpu" else _empty(left, most)),
         ),
         certainty=certainty,
     )
+
+
+def _empty(left: list[ParameterFacts], device: str) -> Iterator[Hint]:
+    """How to start from fresh values; only for modules that lose none, as `to_empty` keeps none."""
+    module = left[0].module
+    if module and left[0].module_type:
+        yield Hint(
+            "Or give memory to that module alone, and then values to all of it: to_empty() keeps "
+            "no value of what it is called on.",
+            f'{member(module)}.to_empty(device="{device}")',
+        )
 
 
 def _device_type(parameter: ParameterFacts) -> str:

@@ -15,6 +15,7 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
     ]
     if not narrow:
         return None
+    device = narrow[0].meta.device.partition(":")[0]
     groups = group_names(narrow, facts.parameters)
     return Diagnosis(
         slug="parameter-float16",
@@ -29,7 +30,9 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         hints=(
             Hint(
                 "Keep float32 parameters, and compute under autocast with a GradScaler.",
-                'model.float()\nwith torch.autocast("cuda", dtype=torch.float16):\n    ...',
+                "scaler = torch.amp.GradScaler()\nmodel.float()\n"
+                f'with torch.autocast("{device}", dtype=torch.float16):\n    loss = ...\n'
+                "scaler.scale(loss).backward()\nscaler.step(optimizer)\nscaler.update()",
             ),
             Hint("Use bfloat16, which has the range of float32.", "model.bfloat16()"),
         ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from ..model_code import code_of
 from ..program_facts import ParameterFacts, ProgramFacts
-from ..program_rule import ProgramRule, count_of, list_names, to_evidence
+from ..program_rule import SHOWN, ProgramRule, count_of, list_names, to_evidence
 from ..records import Diagnosis, Hint
 
 __all__ = ["PARAMETER_FROZEN"]
@@ -42,7 +43,16 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         "are trained mostly are not: they may be left over from an experiment, or a loop over "
         "names may have matched more than it should.",
         evidence=to_evidence([f"{p.name}: {reason}" for p, reason in found]),
-        hints=(Hint("Let it be trained.", f"model.{names[0]}.requires_grad_(True)"),),
+        hints=(
+            Hint(
+                f"Let {'it' if one else 'them'} be trained.",
+                "\n".join(f"{code_of(p)}.requires_grad_(True)" for p, _ in found[:SHOWN]),
+            ),
+            Hint(
+                "Where it is meant to be so, leave it out of the optimizer.",
+                "params = [p for p in model.parameters() if p.requires_grad]",
+            ),
+        ),
         certainty="likely" if facts.has_optimizer else "possible",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model_code import code_of, member
 from ..program_facts import ProgramFacts
 from ..program_rule import ProgramRule, list_names, to_evidence
 from ..records import Diagnosis, Hint
@@ -21,6 +22,13 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         f"{a.name} ({a.meta}) was made by {a.grad_fn} from a tensor that the model does not hold"
         for a in computed
     ]
+    name = code_of(given[0]) if given else member(_attribute(computed[0].name))
+    owned = f"self.{_attribute(names[0]).rpartition('.')[2]}"
+    code = (
+        f"{name} = {name}.detach().requires_grad_()"
+        if given and not given[0].module_type
+        else f"{owned} = nn.Parameter({owned}.detach())"
+    )
     return Diagnosis(
         slug="parameter-not-a-leaf",
         summary=f"{list_names(names)} {'is no leaf' if one else 'are no leaves'} but the result "
@@ -31,19 +39,20 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         "such a tensor, `model.parameters()` does not list it, and its .grad stays None.",
         evidence=to_evidence(lines),
         hints=(
+            Hint("Make a leaf of the result, where it is computed.", code),
+            Hint("Or keep what it is computed from as the parameter, and compute in forward()."),
             Hint(
-                "Compute first, and make the result a parameter.",
-                f"self.{_last(names[0])} = nn.Parameter(torch.randn(3) * 2)",
+                "To keep the gradient of a computed tensor on purpose, ask before backward().",
+                f"{name}.retain_grad()",
             ),
-            Hint("Keep the factor as it is and multiply in forward(), each time anew."),
-            Hint("Watch a computed tensor's gradient on purpose.", "tensor.retain_grad()"),
         ),
         certainty="certain" if given or any(a.is_certain for a in computed) else "likely",
     )
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2].partition("[")[0]
+def _attribute(name: str) -> str:
+    """The attribute that holds it: `scales` of `scales[0]`."""
+    return name.partition("[")[0]
 
 
 PARAMETER_NOT_A_LEAF = ProgramRule("parameter-not-a-leaf", "A parameter that is no leaf", _diagnose)

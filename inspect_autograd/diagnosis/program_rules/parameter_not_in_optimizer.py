@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model_code import ADD_WHAT_IS_MISSING, freeze, optimizer_of_all
 from ..program_facts import ProgramFacts
 from ..program_rule import ProgramRule, count_of, group_names, list_names, to_evidence
 from ..records import Diagnosis, Hint
@@ -37,11 +38,12 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         evidence=to_evidence([f"the optimizer does not hold {group}" for group in groups]),
         hints=(
             Hint(
-                "Make the optimizer after the model is complete.",
-                f"optimizer = torch.optim.{facts.optimizers[0]}(model.parameters())",
+                "Make the optimizer after the model is complete, with the settings of now.",
+                optimizer_of_all(facts.optimizers),
             ),
+            Hint("Or give it what it lacks.", ADD_WHAT_IS_MISSING),
             Hint("Give several optimizers together.", "ia.diagnose(loss, model, [first, second])"),
-            Hint("Freeze what is not to be trained.", "parameter.requires_grad_(False)"),
+            Hint("Freeze what is not to be trained.", freeze(missing)),
         ),
         certainty="likely",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model_code import freeze
 from ..program_facts import ParameterFacts, ProgramFacts
 from ..program_rule import ProgramRule, count_of, group_names, list_names, to_evidence
 from ..records import Diagnosis, Hint
@@ -52,7 +53,7 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
                 "with ia.record(model) as recording:\n    loss = ...\n    loss.backward()\n"
                 "print(ia.why_no_grad(loss, model, recording=recording))",
             ),
-            Hint("Freeze what is not to be trained.", "parameter.requires_grad_(False)"),
+            Hint("Freeze what is not to be trained.", freeze(unreached)),
         ),
     )
 

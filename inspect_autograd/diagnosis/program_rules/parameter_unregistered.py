@@ -8,6 +8,8 @@ from ..records import Diagnosis, Hint
 
 __all__ = ["PARAMETER_UNREGISTERED"]
 
+MOST_HINTS = 3
+
 
 def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
     found = [a for a in facts.attributes if a.kind != "computed" and not a.is_held]
@@ -23,15 +25,24 @@ def _diagnose(facts: ProgramFacts) -> Diagnosis | None:
         "in a plain list, tuple or dict, and plain tensors, it does not: they are not trained, "
         "not moved by .to(), and not saved in state_dict().",
         evidence=to_evidence([_line(attribute) for attribute in found]),
-        hints=(
-            Hint("Keep modules in a ModuleList or ModuleDict.", "self.blocks = nn.ModuleList(...)"),
-            Hint(
-                "Keep tensors in a ParameterList, or make them Parameters.",
-                "self.scale = nn.Parameter(torch.ones(3))",
-            ),
-        ),
+        hints=tuple(dict.fromkeys(map(_hint, found)))[:MOST_HINTS],
         certainty="certain" if any(a.is_certain for a in found) else "likely",
     )
+
+
+def _hint(attribute: AttributeFacts) -> Hint:
+    name, _, key = attribute.name.rpartition(".")[2].partition("[")
+    kind = "Dict" if key.startswith(("'", '"')) else "List"
+    if attribute.kind == "module in a container":
+        return Hint(
+            f"Keep the modules in a Module{kind}.", f"self.{name} = nn.Module{kind}(self.{name})"
+        )
+    if attribute.kind == "in a container":
+        return Hint(
+            f"Keep the Parameters in a Parameter{kind}.",
+            f"self.{name} = nn.Parameter{kind}(self.{name})",
+        )
+    return Hint("Make the tensor a Parameter.", f"self.{name} = nn.Parameter(self.{name})")
 
 
 def _line(attribute: AttributeFacts) -> str:
