@@ -119,7 +119,7 @@ def test_owners(file: str, owner: str) -> None:
 
 def test_installed_is_a_folder_and_not_a_part_of_a_name() -> None:
     assert is_installed(str(Path("/usr/lib/python3/dist-packages/a.py")))
-    assert not is_installed(str(Path("/home/me/my-site-packages-list/a.py")))
+    assert not is_installed(str(Path("/code/my-site-packages-list/a.py")))
 
 
 def test_the_innermost_of_each_kind() -> None:
