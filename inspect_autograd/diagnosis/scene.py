@@ -298,6 +298,14 @@ class Scene:
         return "" if self.failure is None else self.failure.message
 
     @property
+    def line(self) -> SourceLine | None:
+        """The line that failed: one of the user's own, if the traceback leads through any."""
+        if self.failure is not None and self.failure.source is not None:
+            return self.failure.source
+        frame = self.user_frame
+        return None if frame is None else frame.source
+
+    @property
     def user_frame(self) -> FrameFacts | None:
         """The innermost frame of the user's program."""
         return next((f for f in reversed(self.frames) if f.owner == "user"), None)

@@ -197,7 +197,7 @@ def _report(scene: Scene, summary: str, why: str, *hints: Hint, certain: bool = 
         evidence=() if frame is None else (Evidence(f"in {code_of(frame)}", frame.source),),
         hints=hints,
         certainty="certain" if certain else "likely",
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 

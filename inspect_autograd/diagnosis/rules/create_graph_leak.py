@@ -16,13 +16,16 @@ _TEXT = r"backward\(\) with create_graph=true will create a reference cycle"
 
 
 def _diagnose(scene: Scene) -> Diagnosis | None:
-    warned = any(re.search(_TEXT, " ".join(text.split()), re.I) for _, text in scene.warnings)
+    # Beside a failure, a warning from earlier in the program is no reason for that.
+    warned = scene.failure is None and any(
+        re.search(_TEXT, " ".join(text.split()), re.I) for _, text in scene.warnings
+    )
     if not warned and not says(scene, _TEXT):
         return None
     output = scene.output
     name = output.names[0] if output is not None and output.names else "loss"
     frame = next(calling_frames(scene), None)
-    source = None if frame is None else frame.source
+    source = scene.line
     evidence = () if frame is None else (Evidence(f"the call: {frame.code}", source),)
     return Diagnosis(
         SLUG,

@@ -47,7 +47,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         evidence=tuple(evidence),
         hints=_hints(facts, finds, inside),
         certainty="certain" if inside else "likely",
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 

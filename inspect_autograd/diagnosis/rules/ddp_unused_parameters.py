@@ -89,14 +89,13 @@ def _hints(
 ) -> tuple[Hint, ...]:
     model = "model" if facts is None or not facts.name else facts.name
     result = next((p.behind[0] for p in parameters if p.behind), "")
-    name = parameters[0].name if parameters else "head.weight"
     use = Hint(
         "If it should be trained, let its result be part of the loss.",
         f"loss = loss + 0 * {result}.sum()  # or a real term for it" if result else "",
     )
     drop = Hint(
         "If it is not needed, take it out of the model or freeze it before wrapping.",
-        f'model.get_parameter("{name}").requires_grad_(False)',
+        "\n".join(f'model.get_parameter("{p.name}").requires_grad_(False)' for p in parameters[:4]),
     )
     find = Hint(
         "If which parameters are used changes from step to step, let DDP look for them (slower).",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from ...graph.creation import SourceLine
 from ...graph.records import Node
+from ..failing_call import call_of
 from ..operator_places import find_operator_call, find_operator_node
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
@@ -40,9 +40,9 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         SLUG,
         f"A gradient would have to go through {operator}(), but PyTorch has no derivative of it"
         f"{by}.",
-        "Every operation has a hand-written formula for its derivative. This one has none for an "
-        "input that requires grad, or that was computed from a tensor that does. PyTorch finds "
-        "out only when the backward pass gets there.",
+        "PyTorch has a formula for the derivative of each operation that it can differentiate, and "
+        "none of this one for an input that requires grad, or that was computed from a tensor that "
+        "does. It finds out only when the backward pass gets there.",
         tuple(evidence),
         (
             Hint(
@@ -75,16 +75,31 @@ def _line(node: Node | None, place: tuple[SourceLine, ast.Call] | None) -> Sourc
 
 def _detached(call: ast.Call | None, argument: str) -> str:
     """The call with one argument detached, as code."""
-    if call is None or not call.args:
+    if call is None:
         return "value.detach()"
-    index = 1 if argument in ("other", "exponent", "y") and len(call.args) > 1 else 0
-    inner = ast.unparse(call.args[index])
-    detached = (
-        f"{inner}.detach()" if re.fullmatch(r"[\w.()\[\]]+", inner) else f"({inner}).detach()"
-    )
-    rest = [detached if i == index else ast.unparse(a) for i, a in enumerate(call.args)]
-    rest += [f"{k.arg}={ast.unparse(k.value)}" for k in call.keywords]
-    return f"{ast.unparse(call.func)}({', '.join(rest)})"
+    receiver = _receiver(call)
+    operands = [*([] if receiver is None else [receiver]), *call.args]
+    if not operands:
+        return "value.detach()"
+    index = 1 if argument in ("other", "exponent", "y") and len(operands) > 1 else 0
+    texts = [ast.unparse(operand) for operand in operands]
+    texts[index] = call_of(texts[index], ".detach()")
+    function = ast.unparse(call.func)
+    if receiver is not None:
+        function = f"{texts.pop(0)}.{function.rpartition('.')[2]}"
+    texts += [f"{k.arg}={ast.unparse(k.value)}" for k in call.keywords]
+    return f"{function}({', '.join(texts)})"
+
+
+def _receiver(call: ast.Call) -> ast.expr | None:
+    """The tensor that it is a method of; None for a function of a module, such as torch.special."""
+    if not isinstance(call.func, ast.Attribute):
+        return None
+    root: ast.expr = call.func.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    is_module = isinstance(root, ast.Name) and root.id in ("torch", "F", "nn")
+    return None if is_module else call.func.value
 
 
 DERIVATIVE_NOT_IMPLEMENTED = Rule(SLUG, "No derivative", _diagnose)

@@ -67,11 +67,11 @@ def _report(scene: Scene, first: str, second: str) -> Diagnosis:
         summary=summary,
         explanation="Sums and products of elements are computed in the larger of two dtypes, but "
         "matrix products, convolutions and most losses need one dtype. Often float64 comes from "
-        "NumPy or from a list of Python numbers, and int64 from labels.",
+        "NumPy, and int64 from labels or from a list of whole numbers.",
         evidence=tuple(evidence),
         hints=_hints(ours, first, second, scene.operation),
         certainty="certain",
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 
@@ -97,7 +97,7 @@ def _target(scene: Scene, needed: str, got: str) -> Diagnosis:
                 f"torch.nn.functional.mse_loss(prediction, {name})",
             ),
         ),
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 
@@ -117,26 +117,28 @@ def _first(facts: list[TensorFacts], dtype: str) -> TensorFacts:
 
 
 def _hints(ours: list[TensorFacts], first: str, second: str, operation: str) -> tuple[Hint, ...]:
-    hints = []
     if {first, second} & {"int64", "int32", "uint8"} and "float32" in (first, second):
+        whole = next(
+            (f for f in ours if f.names and f.meta.dtype.startswith(("int", "uint"))), None
+        )
+        name = "target" if whole is None else whole.name
+        return (
+            Hint("A target of values must be floating-point.", f"{name} = {name}.float()"),
+            Hint("A target of class numbers must be int64.", "target = target.long()"),
+        )
+    hints = _convert(ours, first, second, operation)
+    if {"float16", "bfloat16"} & {first, second}:
+        device = ours[0].meta.device.partition(":")[0] if ours else "cuda"
         hints.append(
             Hint(
-                "A target of class numbers must be int64, a target of values floating-point.",
-                "target = target.long()   # classes\ntarget = target.float()  # values",
+                "Or let autocast choose the dtypes: model and inputs stay in float32.",
+                f'with torch.autocast("{device}", dtype=torch.bfloat16):\n    ...',
             )
         )
-    else:
-        hints += _convert(ours, first, second, operation)
-        if {"float16", "bfloat16"} & {first, second}:
-            hints.append(
-                Hint(
-                    "Or let autocast choose the dtypes: model and inputs stay in float32.",
-                    'with torch.autocast("cuda", dtype=torch.bfloat16):\n    ...',
-                )
-            )
-    hints.append(
-        Hint("Or bring the whole model to the dtype of its input.", "model = model.to(x.dtype)")
-    )
+    if all(dtype.startswith(("float", "bfloat")) for dtype in (first, second)):
+        hints.append(
+            Hint("Or bring the whole model to the dtype of its input.", "model = model.to(x.dtype)")
+        )
     return tuple(hints)
 
 

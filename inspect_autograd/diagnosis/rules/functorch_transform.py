@@ -78,12 +78,11 @@ def _backward(scene: Scene) -> Diagnosis:
                 f"loss = {function}(x)  # x.requires_grad_() before\nloss.backward()",
             ),
         ),
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 
 def _requires_grad(scene: Scene) -> Diagnosis:
-    frame = scene.user_frame
     return Diagnosis(
         SLUG,
         f"requires_grad_() was called inside {_name(scene)}, where it does not work.",
@@ -94,12 +93,11 @@ def _requires_grad(scene: Scene) -> Diagnosis:
                  "torch.func.grad(f, argnums=(0, 1))(x, w)"),
             Hint("Or call requires_grad_() before the transform, outside of the function."),
         ),
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )  # fmt: skip
 
 
 def _value_in_vmap(scene: Scene) -> Diagnosis:
-    frame = scene.user_frame
     return Diagnosis(
         SLUG,
         f"A single value of a tensor was asked for inside {_name(scene)}, where the tensor stands "
@@ -111,7 +109,7 @@ def _value_in_vmap(scene: Scene) -> Diagnosis:
             Hint("Choose for each sample instead of branching.", "torch.where(x > 0, a, b)"),
             Hint("Keep tensors instead of taking numbers out.", "scale = x.max()  # not .item()"),
         ),
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 

@@ -44,7 +44,7 @@ def _shape(scene: Scene) -> Diagnosis | None:
     fix = Hint("Give it the same shape.", f"{target}.grad = {value}.reshape({target}.shape)")
     other = Hint(
         "A gradient for a part of the tensor is put into zeros.",
-        f"{target}.grad = torch.zeros_like({target})\n{target}.grad[:n] = {value}",
+        f"{target}.grad = torch.zeros_like({target})\n{target}.grad[: len({value})] = {value}",
     )
     return _report(scene, summary, _WHY_GRAD, (fix,) if same else (other,))
 
@@ -161,7 +161,7 @@ def _report(scene: Scene, summary: str, why: str, hints: tuple[Hint, ...]) -> Di
         explanation=why,
         evidence=evidence,
         hints=hints,
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 

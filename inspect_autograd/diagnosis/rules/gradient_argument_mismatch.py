@@ -10,6 +10,7 @@ from ..numbers_in_words import with_meta
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
+from ..subjects import with_article
 from .gradient_argument_receiver import diagnose_receiver
 
 __all__ = ["GRADIENT_ARGUMENT_MISMATCH"]
@@ -216,7 +217,7 @@ def _no_tensor(scene: Scene, kind: str) -> Diagnosis:
     output = facts.shown()[1]
     return Diagnosis(
         SLUG,
-        f"The gradient argument is {_article(kind)} {kind}, but it must be a tensor of the shape "
+        f"The gradient argument is {with_article(kind)}, but it must be a tensor of the shape "
         f"of {output}, or None.",
         WHY,
         facts.evidence(),
@@ -228,10 +229,6 @@ def _no_tensor(scene: Scene, kind: str) -> Diagnosis:
         else (Hint("Make it a tensor.", facts.pasted(like)),),
         source=_line(scene),
     )
-
-
-def _article(word: str) -> str:
-    return "an" if word[:1] in "aeiou" else "a"
 
 
 def _count(scene: Scene, outputs: int, gradients: int) -> Diagnosis:
@@ -252,7 +249,7 @@ def _count(scene: Scene, outputs: int, gradients: int) -> Diagnosis:
 
 
 def _line(scene: Scene) -> SourceLine | None:
-    return None if scene.failure is None else scene.failure.source
+    return scene.line
 
 
 GRADIENT_ARGUMENT_MISMATCH = Rule(

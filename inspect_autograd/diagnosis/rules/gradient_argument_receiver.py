@@ -9,6 +9,7 @@ from ..failing_call import call_of, find_failing_call
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import says
 from ..scene import Scene
+from ..subjects import with_article
 
 __all__ = ["diagnose_receiver"]
 
@@ -38,16 +39,16 @@ def diagnose_receiver(scene: Scene) -> Diagnosis | None:
     name = find_failing_call(scene).output_text(0) or "loss"
     return Diagnosis(
         "gradient-argument-mismatch",
-        f"backward() was called on {name}, which is no tensor but {_with_article(kind)}.",
+        f"backward() was called on {name}, which is no tensor but {_shown(kind)}.",
         f"Only tensors have a graph to walk. This is {meaning}.",
         evidence=_evidence(scene, name),
         hints=_hints(kind, name),
-        source=None if scene.failure is None else scene.failure.source,
+        source=scene.line,
     )
 
 
-def _with_article(kind: str) -> str:
-    return "None" if kind == "NoneType" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+def _shown(kind: str) -> str:
+    return "None" if kind == "NoneType" else with_article(kind)
 
 
 def _evidence(scene: Scene, name: str) -> tuple[Evidence, ...]:

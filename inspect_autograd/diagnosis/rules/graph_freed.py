@@ -237,7 +237,7 @@ def _read_by_hand(scene: Scene) -> Diagnosis:
             Hint("Or let the pass keep the graph.", "loss.backward(retain_graph=True)"),
         ),
         "certain",
-        None if frame is None else frame.source,
+        scene.line,
     )
 
 
@@ -265,7 +265,7 @@ def _evidence(scene: Scene, found: SecondPass) -> tuple[Evidence, ...]:
 
 def _guilty(scene: Scene, found: SecondPass) -> SourceLine | None:
     if found.kind in ("same loss", "failed before") or found.made is None:
-        return found.first or (None if scene.failure is None else scene.failure.source)
+        return found.first or scene.line
     return found.made
 
 

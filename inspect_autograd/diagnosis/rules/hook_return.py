@@ -63,7 +63,7 @@ def _changed(scene: Scene, found: re.Match[str]) -> Diagnosis:
     if types is not None:
         kind = f"{what} {dtype_of(types[2])} instead of {dtype_of(types[1])}"
     code = {
-        "shape": "return grad * grad.sum()",
+        "shape": "return grad / grad.norm()",
         "dtype": "return result.to(grad.dtype)",
         "device": "return result.to(grad.device)",
     }[what]

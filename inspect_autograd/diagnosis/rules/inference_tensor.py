@@ -82,7 +82,7 @@ def _differentiated(scene: Scene, output: TensorFacts) -> Diagnosis:
             ),
         ),
         "certain",
-        made.source or (None if scene.failure is None else scene.failure.source),
+        made.source or scene.line,
     )
 
 

@@ -96,7 +96,7 @@ def _line(scene: Scene, origin: Origin | None) -> SourceLine | None:
     """The line to change: where a tensor came from, else the one that failed."""
     if origin is not None:
         return origin.source
-    return None if scene.failure is None else scene.failure.source
+    return scene.line
 
 
 def _state(name: str, facts: TensorFacts) -> Evidence:
@@ -165,7 +165,7 @@ def _no_inputs(scene: Scene) -> Diagnosis:
                  "model.requires_grad_(True)"),
             Hint("Leave out inputs=, for the gradients of all leaves.", "loss.backward()"),
         ),
-        source=None if scene.failure is None else scene.failure.source,
+        source=scene.line,
     )  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def _hook_on_non_leaf(scene: Scene) -> Diagnosis:
             Hint("Or put it on the leaf itself, the parameter or input.",
                  f"{_leaf(scene)}.register_post_accumulate_grad_hook(hook)"),
         ),
-        source=None if scene.failure is None else scene.failure.source,
+        source=scene.line,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
         "whole numbers or truth values cannot change a little.",
         evidence=() if frame is None else (Evidence(f"asked for by {code}", frame.source),),
         hints=_hints(subject, code),
-        source=None if frame is None else frame.source,
+        source=scene.line,
     )
 
 

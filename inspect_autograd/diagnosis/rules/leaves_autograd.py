@@ -195,7 +195,7 @@ def _report(
         evidence=evidence,
         hints=hints,
         certainty="likely" if certainty == "likely" else "certain",
-        source=source or (None if frame is None else frame.source),
+        source=source or scene.line,
     )
 
 

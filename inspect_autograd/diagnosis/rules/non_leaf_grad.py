@@ -77,7 +77,7 @@ def _grad_read(scene: Scene, names: list[str]) -> Diagnosis:
     evidence = [] if facts is None else [Evidence(f"{shown} has is_leaf=False{made}", facts.source)]
     if frame is not None:
         evidence.append(Evidence(f".grad was read by {code}", frame.source))
-    source = None if frame is None else frame.source
+    source = scene.line
     if facts is not None and facts.source is not None:
         source = facts.source
     return Diagnosis(
@@ -93,7 +93,8 @@ def _grad_read(scene: Scene, names: list[str]) -> Diagnosis:
 
 def _rebinding_hints(name: str, statement: str) -> tuple[Hint, ...]:
     step = re.search(rf"=\s*{re.escape(name)}\s*-\s*(.+)", statement.strip())
-    write = f"{name} -= {step[1]}" if step is not None else f"{name}.copy_(...)"
+    value = statement.partition("=")[2].strip()
+    write = f"{name} -= {step[1]}" if step is not None else f"{name}.copy_({value})"
     return (
         Hint(
             f"Change {name} in place, where autograd does not watch.",
@@ -107,10 +108,9 @@ def _grad_hints(name: str) -> tuple[Hint, ...]:
     name = name or "y"
     return (
         Hint(
-            "If it was to be a leaf (a weight, an input), convert it first and ask for the "
-            "gradient last.",
-            f"{name} = torch.randn(3, dtype=torch.float64, requires_grad=True)\n"
-            f"# or: {name} = {name}.detach().requires_grad_()",
+            "If it was to be a leaf (a weight, an input), make one of it where it is computed, "
+            "before it is used.",
+            f"{name} = {name}.detach().requires_grad_()",
         ),
         Hint(
             "If its gradient is what you want to see, ask for it before backward().",
@@ -156,8 +156,8 @@ def _optimizer(scene: Scene) -> Diagnosis:
             f"optimizer = torch.optim.SGD([{name}], lr=0.1)",
         ),
         Hint(
-            "Moving or scaling a leaf gives a computed tensor: ask for the gradient afterwards.",
-            f"{name} = torch.randn(3).to(device).requires_grad_()",
+            "Moving or scaling a leaf gives a computed tensor: ask for the gradient afterwards, as "
+            "in torch.randn(3).to(device).requires_grad_().",
         ),
         made=None if subject is None else subject.source,
     )
@@ -255,7 +255,7 @@ def _report(
         evidence=tuple(evidence),
         hints=hints,
         certainty="certain" if certain else "likely",
-        source=made or (None if frame is None else frame.source),
+        source=made or scene.line,
     )
 
 

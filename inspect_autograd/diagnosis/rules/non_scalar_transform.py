@@ -57,7 +57,7 @@ def _line(scene: Scene) -> SourceLine | None:
     body = scene.numbers.get("transformed")
     if isinstance(body, FunctionBody):
         return body.returns
-    return None if scene.failure is None else scene.failure.source
+    return scene.line
 
 
 def _function(scene: Scene) -> str:

@@ -112,12 +112,11 @@ def _disabled(scene: Scene) -> Diagnosis:
             ),
         ),
         "certain",
-        None if frame is None else frame.source,
+        scene.line,
     )
 
 
 def _register(scene: Scene) -> Diagnosis:
-    frame = scene.user_frame
     return Diagnosis(
         SLUG,
         "register_hooks() was called on a saved tensor that cannot take hooks (any more).",
@@ -132,7 +131,7 @@ def _register(scene: Scene) -> Diagnosis:
             ),
         ),
         "certain",
-        None if frame is None else frame.source,
+        scene.line,
     )
 
 

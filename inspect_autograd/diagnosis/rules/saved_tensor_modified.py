@@ -79,7 +79,7 @@ def _update(
             Hint(
                 f"{loss} was computed with the old parameters. Compute it again after the update "
                 "instead of keeping its graph.",
-                _computation(scene, loss) or f"{loss} = …",
+                _computation(scene, loss) or f"{loss} = ...",
             )
         )
         return summary, hints

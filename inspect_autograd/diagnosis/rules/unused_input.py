@@ -11,10 +11,12 @@ from ..output_kinds import find_leaves
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
 from ..scene import Scene, TensorFacts
+from ..writes_in_text import called_name
 
 __all__ = ["UNUSED_INPUT"]
 
 SLUG = "unused-input"
+_OPTIONS = ("allow_unused", "materialize_grads")
 WHY = (
     "grad() looks for this very tensor in the graph behind the output. A tensor with the same "
     "values, a view of it or a copy is another tensor there."
@@ -35,7 +37,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     if unused is None:
         return Diagnosis(
             SLUG, "One of the inputs of grad() is not part of the graph of the output.", WHY,
-            hints=(_allow("x"),), certainty="likely",
+            hints=(_allow("it", call),), certainty="likely",
         )  # fmt: skip
     name = named(unused, call.input_text(index))
     start = _start(scene, call)
@@ -150,17 +152,28 @@ def _hints(scene: Scene, call: FailingCall, unused: TensorFacts, index: int | No
     else:
         hints.append(Hint(f"If {start} should depend on {name}, use {name} itself where it is "
                           "computed: no detach(), no copy, no other variable."))  # fmt: skip
-    return [*hints, _allow(name), _ZEROS]
+    return [
+        *hints,
+        _allow(name, call),
+        Hint("Or get zeros instead of None.", _again(call, "materialize_grads")),
+    ]
 
 
-def _allow(name: str) -> Hint:
+def _allow(name: str, call: FailingCall) -> Hint:
     return Hint(
         f"If it need not depend on {name}, allow that: the gradient then is None.",
-        "torch.autograd.grad(..., allow_unused=True)",
+        _again(call, "allow_unused"),
     )
 
 
-_ZEROS = Hint("Or get zeros instead of None.", "torch.autograd.grad(..., materialize_grads=True)")
+def _again(call: FailingCall, option: str) -> str:
+    """The call of `grad` with one more option."""
+    node = call.node
+    if node is None or called_name(node) != "grad":
+        return f"torch.autograd.grad(y, x, {option}=True)"
+    others = [keyword for keyword in node.keywords if keyword.arg not in _OPTIONS]
+    added = ast.keyword(option, ast.Constant(True))
+    return ast.unparse(ast.Call(node.func, node.args, [*others, added]))
 
 
 def _is_subscript(call: FailingCall, index: int | None) -> bool:
@@ -192,7 +205,7 @@ def _conflict(scene: Scene) -> Diagnosis:
             Hint("For an error, leave out materialize_grads.",
                  f"torch.autograd.grad({start}, {name})"),
         ),
-        source=None if scene.failure is None else scene.failure.source,
+        source=scene.line,
     )  # fmt: skip
 
 

@@ -131,3 +131,15 @@ def test_the_innermost_of_each_kind() -> None:
     assert find(installed, python, own, "/me/outer.py") == own
     assert find(python, installed, "/y/site-packages/c.py") == installed
     assert find(python, torch.__file__) is None
+
+
+def test_the_guilty_line_is_the_users_own_too(tmp_path: Path) -> None:
+    """Where a rule knows no other line than the one that failed."""
+    package = tmp_path / "site-packages" / "train.py"
+    ask = run(package, "def ask(x):\n    return x.requires_grad_()\n")["ask"]
+    path = tmp_path / "model.py"
+    step = run(path, "def step(x):\n    return ask(x.long())\n", ask=ask)["step"]
+    (found,) = explained(step).diagnoses
+    assert found.slug == "integer-requires-grad"
+    assert found.source == ia.SourceLine(str(path), 2, "step")
+    assert "x.requires_grad_()" in found.evidence[0].text

@@ -8,6 +8,7 @@ import torch
 
 import inspect_autograd as ia
 from inspect_autograd.diagnosis.explain_scene import explain_scene
+from inspect_autograd.diagnosis.records import Failure
 from inspect_autograd.diagnosis.scene import Scene
 from tests.unit.diagnosis.rules.programs import cases_of, explain_program
 
@@ -45,7 +46,10 @@ def test_where_warnings_are_errors_the_line_is_known() -> None:
 
 def test_a_warning_that_the_scene_knows() -> None:
     text = "Using backward() with create_graph=True will create a reference\n cycle between …"
-    report = explain_scene(Scene(warnings=(("UserWarning", text),)))
+    warned = (("UserWarning", text),)
+    other = Failure("RuntimeError", "shape '[7]' is invalid for input of size 3")
+    assert not explain_scene(Scene(failure=other, warnings=warned)).diagnoses
+    report = explain_scene(Scene(warnings=warned))
     assert [diagnosis.slug for diagnosis in report.diagnoses] == [SLUG]
 
 

@@ -21,6 +21,11 @@ CAUSES = {
         "through zeta(), but PyTorch has no derivative of it.",
         "torch.special.zeta((x + 2).detach(), torch.ones(3))",
     ),
+    "a method": (
+        X + "y = (x + 2).igamma(torch.ones(3))  # guilty\ny.sum().backward()",
+        "PyTorch has no derivative of it with respect to its argument `input`",
+        "(x + 2).detach().igamma(torch.ones(3))",
+    ),
     "one line": (
         X + "torch.igammac(x, torch.ones(3)).sum().backward()  # guilty",
         "through igammac()",

@@ -107,7 +107,7 @@ def test_a_target_in_the_backward_pass(tmp_path: Path) -> None:
         f"{START}target = torch.ones(2, 2, dtype=torch.long)\n"
         "F.binary_cross_entropy(a, target).backward()\n",
     )
-    assert "target = target.float()  # values" in explained.codes[0]
+    assert explained.codes == ["target = target.float()", "target = target.long()"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_golden(tmp_path: Path) -> None:
 
         Sums and products of elements are computed in the larger of two dtypes, but
         matrix products, convolutions and most losses need one dtype. Often float64
-        comes from NumPy or from a list of Python numbers, and int64 from labels.
+        comes from NumPy, and int64 from labels or from a list of whole numbers.
 
         - a (f32[2, 2]) is of dtype float32
         - d (f64[2, 2]) is of dtype float64

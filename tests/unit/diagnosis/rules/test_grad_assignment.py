@@ -34,7 +34,10 @@ def test_the_catalogue(key: str, source: str, tmp_path: Path) -> None:
         (
             "w.grad = w.detach()[:2] * 2",
             "w has shape [3], but its .grad was given shape [2].",
-            "w.grad = torch.zeros_like(w)\nw.grad[:n] = (w.detach()[:2] * 2)",
+            (
+                "w.grad = torch.zeros_like(w)\n"
+                "w.grad[: len((w.detach()[:2] * 2))] = (w.detach()[:2] * 2)"
+            ),
         ),
         (
             "w.grad = torch.ones(3, dtype=torch.double)",
@@ -130,6 +133,6 @@ def test_golden(tmp_path: Path) -> None:
         - assigned by w.grad = torch.ones(2) @3
         * A gradient for a part of the tensor is put into zeros.
               w.grad = torch.zeros_like(w)
-              w.grad[:n] = torch.ones(2)
+              w.grad[: len(torch.ones(2))] = torch.ones(2)
         (certain, line 3)
         """)

@@ -4,6 +4,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import torch
 
 from tests.unit.diagnosis.rules.programs import cases_of, explain_program
 from tests.unit.diagnosis.rules.told import told
@@ -37,9 +38,9 @@ def test_what_is_said(tmp_path: Path) -> None:
               torch.autograd.grad(loss, x)[0].reshape_as(table)
         * Or compute loss from table, after table was made.
         * If it need not depend on table, allow that: the gradient then is None.
-              torch.autograd.grad(..., allow_unused=True)
+              torch.autograd.grad(loss, table, allow_unused=True)
         * Or get zeros instead of None.
-              torch.autograd.grad(..., materialize_grads=True)
+              torch.autograd.grad(loss, table, materialize_grads=True)
         (certain)
         """)
 
@@ -48,7 +49,7 @@ CASES = {
     "not used": (
         "loss = (x * 2).sum()\ntorch.autograd.grad(loss, [x, z])",
         "z (f32[3]), input 1 of 2, is not part of the graph of loss: nothing on the way to it",
-        "torch.autograd.grad(..., allow_unused=True)",
+        "torch.autograd.grad(loss, [x, z], allow_unused=True)",
     ),
     "used without its graph": (
         "loss = (x * z.detach()).sum()\ntorch.autograd.grad(loss, z)",
@@ -56,7 +57,7 @@ CASES = {
             "z (f32[3]) is not part of the graph of loss: nothing on the way to it used this "
             "tensor, or it was used without its graph"
         ),
-        "torch.autograd.grad(..., allow_unused=True)",
+        "torch.autograd.grad(loss, z, allow_unused=True)",
     ),
     "a part": (
         "loss = x.square().sum()\ntorch.autograd.grad(loss, x[0])",
@@ -108,3 +109,18 @@ def test_two_options_that_contradict_each_other(tmp_path: Path) -> None:
 )
 def test_what_is_none_of_it(program: str, tmp_path: Path) -> None:
     assert SLUG not in explain_program(tmp_path, START + program).slugs
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_code_of_every_hint_can_be_pasted(name: str, tmp_path: Path) -> None:
+    lines = CASES[name][0]
+    before = f"{START}{lines}".rpartition("\n")[0]
+    for code in explain_program(tmp_path, f"{START}{lines}\n").codes:
+        exec(f"{before}\n{code}", {"torch": torch})
+
+
+def test_an_option_takes_the_place_of_one_that_says_the_contrary(tmp_path: Path) -> None:
+    program = START + "torch.autograd.grad(x.sum(), z, allow_unused=False, retain_graph=True)\n"
+    assert explain_program(tmp_path, program).codes[0] == (
+        "torch.autograd.grad(x.sum(), z, retain_graph=True, allow_unused=True)"
+    )
