@@ -10,7 +10,7 @@ from .rule import is_users_own
 from .scene import Scene, TensorFacts
 from .writes_in_text import called_name
 
-__all__ = ["FailingCall", "call_of", "find_failing_call", "is_refusal", "named"]
+__all__ = ["FailingCall", "as_code", "call_of", "find_failing_call", "is_refusal", "named"]
 
 LONGEST_NAME = 40
 """Characters of an expression that may stand for a name."""
@@ -91,6 +91,21 @@ def named(facts: TensorFacts | None, text: str = "") -> str:
     return text if text and len(text) <= 2 * LONGEST_NAME else "the tensor"
 
 
+def as_code(expression: str) -> str:
+    """The expression, or a name in the place of words such as `the tensor`.
+
+    Where the text of the program is not known, a hint has to call things something.
+    """
+    try:
+        ast.parse(expression, mode="eval")
+    except (SyntaxError, ValueError):
+        return _STAND_INS.get(expression, "loss")
+    return expression
+
+
+_STAND_INS = {"the gradient": "v", "the view": "view"}
+
+
 def call_of(expression: str, method: str) -> str:
     """`y.sum()`, or `(x * 2).sum()`: an expression with a method called on it.
 
@@ -98,10 +113,8 @@ def call_of(expression: str, method: str) -> str:
         expression: Text of it.
         method: What follows, with its dot.
     """
-    try:
-        tree = ast.parse(expression, mode="eval").body
-    except (SyntaxError, ValueError):
-        return f"loss{method}"
+    expression = as_code(expression)
+    tree = ast.parse(expression, mode="eval").body
     is_simple = isinstance(tree, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
     return f"{expression}{method}" if is_simple else f"({expression}){method}"
 

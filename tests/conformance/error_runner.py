@@ -57,7 +57,13 @@ class Runner:
         )
 
     def run(
-        self, path: Path, source: str, *, way: Way = "explain", record: bool = False
+        self,
+        path: Path,
+        source: str,
+        *,
+        way: Way = "explain",
+        record: bool = False,
+        is_readable: bool = True,
     ) -> dict[str, Any]:
         """What became of a program; see `observe`.
 
@@ -66,12 +72,13 @@ class Runner:
             source: The program; it may take torch for imported.
             way: What is asked about it.
             record: Whether `record` watches it.
+            is_readable: Whether its text can be found, as that of `python -c` cannot.
         """
         path.write_text(source, encoding="utf-8")
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        print(json.dumps([str(path), way, record]), file=stdin, flush=True)
+        print(json.dumps([str(path), way, record, is_readable]), file=stdin, flush=True)
         result: dict[str, Any] = json.loads(stdout.readline())
         assert "crashed" not in result, result["crashed"]
         return result
@@ -81,13 +88,14 @@ class Runner:
         self._process.communicate()
 
 
-def observe(file: str, way: Way, record: bool) -> dict[str, Any]:
+def observe(file: str, way: Way, record: bool, is_readable: bool = True) -> dict[str, Any]:
     """Run a program, ask what is wrong, and go on with its tensors.
 
     Returns:
         exception, message: What it raised, or None.
         warnings: The texts of what it warned of.
-        reports: Each with its slugs, the line of the first diagnosis, and its text.
+        reports: Each with its slugs, the line of the first diagnosis, its text, and the code of its
+            hints.
         seconds: The longest time that a report took.
         raised: The traceback, if asking raised.
         changed: What asking changed in the program.
@@ -96,7 +104,8 @@ def observe(file: str, way: Way, record: bool) -> dict[str, Any]:
     """
     torch.manual_seed(0)
     namespace: Namespace = {"__name__": "__main__", "__file__": file, "torch": torch}
-    code = compile(Path(file).read_text(encoding="utf-8"), file, "exec")
+    name = file if is_readable else "<string>"
+    code = compile(Path(file).read_text(encoding="utf-8"), name, "exec")
     error, warned = run_program(code, namespace, record=record)
     result: dict[str, Any] = {
         "exception": None if error is None else full_name(type(error)),
@@ -172,6 +181,7 @@ def ask_all(asked: Iterable[Callable[[], Report]], result: dict[str, Any]) -> It
                 "slugs": [diagnosis.slug for diagnosis in report.diagnoses],
                 "line": None if source is None else [source.file, source.line],
                 "text": str(report),
+                "codes": [hint.code for found in report.diagnoses for hint in found.hints],
             }
         )
         yield report
@@ -277,11 +287,11 @@ def serve() -> None:
         print(text or json.dumps({"crashed": f"wait status {status}"}), file=answers, flush=True)
 
 
-def answer(writer: int, file: str, way: Way, record: bool) -> None:
+def answer(writer: int, file: str, way: Way, record: bool, is_readable: bool) -> None:
     """Write what became of a program, and end this process without any clean-up."""
     signal.alarm(TIMEOUT)
     try:
-        result = observe(file, way, record)
+        result = observe(file, way, record, is_readable)
     except BaseException:
         result = {"crashed": traceback.format_exc()}
     with os.fdopen(writer, "w", encoding="utf-8") as stream:

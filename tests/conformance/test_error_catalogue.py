@@ -9,6 +9,7 @@ where there is nothing to explain. Each program runs in a process of its own. On
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -112,6 +113,20 @@ def test_diagnose_finds_a_silent_mistake(slug: str, runner: Runner, tmp_path: Pa
 
 def test_every_rule_about_programs_has_a_silent_mistake() -> None:
     assert {*SILENT_PROGRAMS} == {rule.slug for rule in PROGRAM_RULES}
+
+
+@each(key for key, case in CASES.items() if case["slug"] is not None)
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_the_code_of_hints_is_python(
+    key: str, is_readable: bool, runner: Runner, tmp_path: Path
+) -> None:
+    """Where the text of the program is unknown, too, and with it most of the names."""
+    source = CASES[key]["source"]
+    result = runner.run(tmp_path / "program.py", source, way=way_in(key), is_readable=is_readable)
+    codes = [code for report in result["reports"] for code in report["codes"]]
+    assert result["reports"]
+    for code in codes:
+        ast.parse(code)
 
 
 @each(CASES)

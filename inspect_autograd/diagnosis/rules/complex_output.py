@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..failing_call import call_of, find_failing_call, is_refusal, named
+from ..failing_call import as_code, call_of, find_failing_call, is_refusal, named
 from ..numbers_in_words import with_meta
 from ..output_kinds import find_leaves
 from ..records import Diagnosis, Evidence, Hint
@@ -27,7 +27,7 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
     name = named(output, call.output_text(index))
     what = name if output is None else with_meta(name, output)
     is_grad = scene.call is not None and scene.call.call == "grad"
-    inputs = call.input_text(0) or "x"
+    inputs, code = call.input_text(0) or "x", as_code(name)
 
     def start(method: str) -> str:
         part = call_of(name, method)
@@ -47,9 +47,9 @@ def _diagnose(scene: Scene) -> Diagnosis | None:
             Hint("Or its real part, if the imaginary part is known to be 0.", start(".real")),
             Hint(
                 "Or say what the gradient is to be: 1 here gives that of the real part.",
-                f"torch.autograd.grad({name}, {inputs}, torch.ones_like({name}))"
+                f"torch.autograd.grad({code}, {inputs}, torch.ones_like({code}))"
                 if is_grad
-                else call_of(name, f".backward(torch.ones_like({name}))"),
+                else call_of(name, f".backward(torch.ones_like({code}))"),
             ),
         ),
         source=None if output is None else output.source,

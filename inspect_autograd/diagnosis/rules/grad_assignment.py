@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ..dtype_names import dtype_of
 from ..records import Diagnosis, Evidence, Hint
@@ -154,6 +155,8 @@ def _numel(shape: str) -> int:
 
 def _report(scene: Scene, summary: str, why: str, hints: tuple[Hint, ...]) -> Diagnosis:
     frame = scene.user_frame
+    # Where the line cannot be read, the tensor has no name.
+    hints = tuple(replace(hint, code=hint.code.replace("the tensor", "x")) for hint in hints)
     evidence = () if frame is None else (Evidence(f"assigned by {code_of(frame)}", frame.source),)
     return Diagnosis(
         slug="grad-assignment",

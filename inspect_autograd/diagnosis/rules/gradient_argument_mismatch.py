@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...graph.creation import SourceLine
-from ..failing_call import FailingCall, call_of, find_failing_call, is_refusal, named
+from ..failing_call import FailingCall, as_code, call_of, find_failing_call, is_refusal, named
 from ..numbers_in_words import with_meta
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
@@ -70,6 +70,7 @@ class _Facts:
         self.given = named(self.gradient, self.call.gradient_text(index))
         if self.given == "the tensor":
             self.given = "the gradient"
+        self.code, self.given_code = as_code(self.name), as_code(self.given)
         self.call_name = "backward" if scene.call is None else scene.call.call
 
     def shown(self) -> tuple[str, str]:
@@ -91,7 +92,7 @@ class _Facts:
         """The call with another gradient."""
         if self.call_name == "grad":
             inputs = self.call.input_text(0) or "x"
-            return f"torch.autograd.grad({self.name}, {inputs}, {gradient})"
+            return f"torch.autograd.grad({self.code}, {inputs}, {gradient})"
         return call_of(self.name, f".backward({gradient})")
 
 
@@ -99,7 +100,7 @@ def _shape(scene: Scene) -> Diagnosis:
     facts = _Facts(scene)
     given, output = facts.shown()
     hints = [
-        Hint("Give one weight for each number.", facts.pasted(f"torch.ones_like({facts.name})")),
+        Hint("Give one weight for each number.", facts.pasted(f"torch.ones_like({facts.code})")),
         *_same_numbers(facts),
         Hint("Or start from one number.", _from_sum(facts)),
     ]
@@ -120,10 +121,10 @@ def _same_numbers(facts: _Facts) -> list[Hint]:
     if facts.gradient is None or facts.output is None:
         return []
     if facts.gradient.meta.numel == facts.output.meta.numel:
-        reshaped = call_of(facts.given, f".reshape_as({facts.name})")
+        reshaped = call_of(facts.given, f".reshape_as({facts.code})")
         return [Hint("It has as many numbers, so reshape it.", facts.pasted(reshaped))]
     if _broadcasts(facts.gradient.meta.shape, facts.output.meta.shape):
-        expanded = call_of(facts.given, f".expand_as({facts.name})")
+        expanded = call_of(facts.given, f".expand_as({facts.code})")
         return [Hint("Broadcast it yourself, if that is what was meant.", facts.pasted(expanded))]
     return []
 
@@ -155,7 +156,7 @@ def _dtype(scene: Scene) -> Diagnosis:
     hints = [
         Hint(
             f"Make the gradient {real_or}: ones of the output's own dtype.",
-            facts.pasted(f"torch.ones_like({facts.name})"),
+            facts.pasted(f"torch.ones_like({facts.code})"),
         ),
         Hint("Or convert it.", facts.pasted(call_of(facts.given, f".to(torch.{dtype})")))
         if not is_complex
@@ -180,7 +181,7 @@ def _batched(scene: Scene) -> Diagnosis:
     hints = [
         Hint(
             "Without is_grads_batched this gradient is taken as it is.",
-            facts.pasted(facts.given),
+            facts.pasted(facts.given_code),
         )
     ]
     m = _numel(facts.output)
@@ -192,7 +193,7 @@ def _batched(scene: Scene) -> Diagnosis:
             )
         )
     if _numel(facts.gradient) == m:
-        batch = call_of(facts.given, f".reshape_as({facts.name}).unsqueeze(0)")
+        batch = call_of(facts.given, f".reshape_as({facts.code}).unsqueeze(0)")
         hints.append(
             Hint("Or make it a batch of one.", facts.pasted(f"{batch}, is_grads_batched=True"))
         )
@@ -211,7 +212,7 @@ def _batched(scene: Scene) -> Diagnosis:
 def _no_tensor(scene: Scene, kind: str) -> Diagnosis:
     facts = _Facts(scene)
     value = facts.call.gradient_text(0) or "it"
-    like = f"torch.full_like({facts.name}, {value})" if kind in ("int", "float") else (
+    like = f"torch.full_like({facts.code}, {value})" if kind in ("int", "float") else (
         f"torch.tensor({value})"
     )  # fmt: skip
     output = facts.shown()[1]

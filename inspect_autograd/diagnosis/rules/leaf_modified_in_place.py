@@ -115,7 +115,10 @@ def _out(scene: Scene, found: FailingWrite) -> Diagnosis:
         _evidence(found),
         (
             Hint("Take the result that the function returns.", rebind),
-            Hint("If no gradient is wanted here, turn recording off.", no_grad_block(found.text)),
+            Hint(
+                "If no gradient is wanted here, turn recording off.",
+                no_grad_block(found.text or "..."),
+            ),
         ),
         "certain",
         found.source,

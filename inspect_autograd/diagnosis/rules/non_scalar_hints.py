@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..failing_call import FailingCall, call_of, named
+from ..failing_call import FailingCall, as_code, call_of, named
 from ..output_kinds import OutputKind
 from ..records import Hint
 from ..scene import CallFacts, Scene
@@ -113,7 +113,8 @@ def _of_complex(name: str, meta: str) -> list[Hint]:
 
 
 def _of_several(facts: CallFacts, call: FailingCall, name: str) -> list[Hint]:
-    names = [named(output, call.output_text(i)) for i, output in enumerate(facts.outputs)]
+    outputs = enumerate(facts.outputs)
+    names = [as_code(named(output, call.output_text(i))) for i, output in outputs]
     one = [output.meta.numel == 1 for output in facts.outputs]
     sums = [n if is_one else call_of(n, ".sum()") for n, is_one in zip(names, one, strict=True)]
     ones = [
@@ -135,12 +136,12 @@ def _of_several(facts: CallFacts, call: FailingCall, name: str) -> list[Hint]:
 def _of_grad(facts: CallFacts, call: FailingCall, name: str, m: int | None) -> list[Hint]:
     of = call.input_text(0) if len(call.inputs) == 1 else ""
     of = of or "x"
-    graph = ", create_graph=True" if facts.create_graph else ""
+    graph, code = ", create_graph=True" if facts.create_graph else "", as_code(name)
     return [
         Hint(
             f"Add the {m} gradients. Where each number of {name} depends on its own number of {of} "
             "alone, as in an elementwise function, this is the derivative at each point.",
-            f"torch.autograd.grad({name}, {of}, grad_outputs=torch.ones_like({name}){graph})",
+            f"torch.autograd.grad({code}, {of}, grad_outputs=torch.ones_like({code}){graph})",
         ),
         Hint(
             "The same in other words.",

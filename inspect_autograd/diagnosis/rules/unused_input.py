@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from ..failing_call import FailingCall, find_failing_call, is_refusal, named
+from ..failing_call import FailingCall, as_code, find_failing_call, is_refusal, named
 from ..numbers_in_words import listed, with_meta
 from ..output_kinds import find_leaves
 from ..records import Diagnosis, Evidence, Hint
@@ -129,12 +129,13 @@ def _evidence(scene: Scene, name: str, unused: TensorFacts, start: str) -> list[
 def _hints(scene: Scene, call: FailingCall, unused: TensorFacts, index: int | None) -> list[Hint]:
     name, hints = named(unused, call.input_text(index)), []
     start = _start(scene, call)
+    code = as_code(start)
     if _is_subscript(call, index):
         whole, part = _split(name)
         hints.append(
             Hint(
                 "Ask for the gradient of the whole tensor, and take the part of that.",
-                f"torch.autograd.grad({start}, {whole})[0]{part}",
+                f"torch.autograd.grad({code}, {whole})[0]{part}",
             )
         )
     elif unused.grad_fn is not None:
@@ -143,9 +144,9 @@ def _hints(scene: Scene, call: FailingCall, unused: TensorFacts, index: int | No
             hints.append(
                 Hint(
                     f"Ask for the gradient of {origin}, and give it the other shape afterwards.",
-                    f"torch.autograd.grad({start}, {origin})[0].reshape_as({name})"
+                    f"torch.autograd.grad({code}, {origin})[0].reshape_as({as_code(name)})"
                     if unused.is_view
-                    else f"torch.autograd.grad({start}, {origin})",
+                    else f"torch.autograd.grad({code}, {origin})",
                 )
             )
         hints.append(Hint(f"Or compute {start} from {name}, after {name} was made."))

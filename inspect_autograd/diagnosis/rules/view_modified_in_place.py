@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from ..failing_call import as_code
 from ..failing_write import FailingWrite, find_failing_write
 from ..records import Diagnosis, Evidence, Hint
 from ..rule import Rule, says
@@ -65,11 +66,11 @@ def _many(scene: Scene, found: FailingWrite, output: re.Match[str]) -> Diagnosis
         Hint("Compute a new tensor instead of writing.", _new(found)),
         Hint(
             "Or take the part by indexing: that makes a node of its own, which may be written.",
-            _text(found).replace(target, f"{base}[{index}]")
-            if function == "unbind"
+            found.text.replace(target, f"{base}[{index}]")
+            if function == "unbind" and found.text
             else f"part = {base}[start:end]",
         ),
-        Hint("Or write to a copy.", f"part = {target}.clone()"),
+        Hint("Or write to a copy.", f"part = {as_code(target)}.clone()"),
     ]
     return _diagnosis(found, summary, more, _made_by(scene, found), hints)
 
@@ -89,7 +90,7 @@ def _made_without_graph(scene: Scene, found: FailingWrite, mode: str) -> Diagnos
         Hint(
             "If gradients are to flow through the write, make the view outside of the block too.",
         ),
-        Hint("If not, write inside the block.", f"with {block}:\n    {_text(found)}"),
+        Hint("If not, write inside the block.", f"with {block}:\n    {found.text or '...'}"),
         Hint("Or write to a copy.", f"{found.name} = {found.name}.clone()"),
     ]
     return _diagnosis(found, summary, more, _made_by(scene, found), hints)
@@ -119,8 +120,8 @@ def _custom(scene: Scene, found: FailingWrite, output: re.Match[str]) -> Diagnos
 
 def _detach(scene: Scene, found: FailingWrite) -> Diagnosis:
     target = _target(found, scene)
-    text = _text(found).replace("detach_()", "detach()")
     name = found.name
+    text = found.text.replace("detach_()", "detach()") or f"{name}.detach()"
     summary = f"`{_text(found)}` would cut {target} off its graph, but it is a view."
     hints = [
         Hint(
@@ -198,7 +199,7 @@ def _new(found: FailingWrite) -> str:
 
 
 def _cloned(found: FailingWrite) -> str:
-    return f"{found.name} = {found.name}.clone()\n{_text(found)}"
+    return f"{found.name} = {found.name}.clone()\n{found.text}".strip()
 
 
 def _made_by(scene: Scene, found: FailingWrite) -> list[Evidence]:
