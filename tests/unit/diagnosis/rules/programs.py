@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 import torch
 
 import inspect_autograd as ia
@@ -20,7 +21,10 @@ from inspect_autograd.diagnosis.records import Diagnosis
 from inspect_autograd.diagnosis.report import Report
 from tests.conformance.error_runner import CATALOGUE
 
-__all__ = ["Explained", "cases_of", "explain_program"]
+__all__ = ["Explained", "cases_of", "each_case", "either_way", "explain_program"]
+
+either_way = pytest.mark.parametrize("record", [False, True], ids=["plain", "recorded"])
+"""For tests that take `record`: without a recording, and inside one."""
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,9 @@ def cases_of(slug: str) -> list[tuple[str, str]]:
     """Key and source of the programs of the catalogue with a slug."""
     cases = json.loads(CATALOGUE.read_text(encoding="utf-8"))["cases"]
     return [(case["key"], case["source"]) for case in cases if case["slug"] == slug]
+
+
+def each_case(slug: str) -> pytest.MarkDecorator:
+    """For tests that take `key` and `source`: every program of the catalogue with a slug."""
+    cases = cases_of(slug)
+    return pytest.mark.parametrize(("key", "source"), cases, ids=[key for key, _ in cases])

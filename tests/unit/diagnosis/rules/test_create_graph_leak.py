@@ -10,12 +10,12 @@ import inspect_autograd as ia
 from inspect_autograd.diagnosis.explain_scene import explain_scene
 from inspect_autograd.diagnosis.records import Failure
 from inspect_autograd.diagnosis.scene import Scene
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, explain_program
 
 SLUG = "create-graph-leak"
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
+@each_case(SLUG)
 def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     found = explain_program(tmp_path, source)
     assert isinstance(found.error, UserWarning)

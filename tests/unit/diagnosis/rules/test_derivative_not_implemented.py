@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, either_way, explain_program
 
 SLUG = "derivative-not-implemented"
 X = "x = torch.rand(3, requires_grad=True)\n"
@@ -40,14 +40,14 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
-@pytest.mark.parametrize("record", [False, True])
+@each_case(SLUG)
+@either_way
 def test_the_catalogue(tmp_path: Path, key: str, source: str, record: bool) -> None:
     assert explain_program(tmp_path, source, record=record).slugs == [SLUG]
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_operation_and_argument(tmp_path: Path, cause: str, record: bool) -> None:
     source, summary, code = CAUSES[cause]
     found = explain_program(tmp_path, source, record=record)

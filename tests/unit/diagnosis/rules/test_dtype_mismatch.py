@@ -8,7 +8,7 @@ import pytest
 from inspect_autograd.diagnosis.records import Failure
 from inspect_autograd.diagnosis.rules.dtype_mismatch import DTYPE_MISMATCH
 from inspect_autograd.diagnosis.scene import Scene
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, explain_program
 from tests.unit.diagnosis.rules.told import told
 
 SLUG = "dtype-mismatch"
@@ -19,7 +19,7 @@ START = (
 )
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG), ids=str)
+@each_case(SLUG)
 def test_the_catalogue(key: str, source: str, tmp_path: Path) -> None:
     explained = explain_program(tmp_path, source)
     assert explained.slugs == [SLUG]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import cases_of, each_case, either_way, explain_program
 
 SLUG = "graph-freed"
 
@@ -187,14 +187,14 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
-@pytest.mark.parametrize("record", [False, True])
+@each_case(SLUG)
+@either_way
 def test_the_catalogue(tmp_path: Path, key: str, source: str, record: bool) -> None:
     assert explain_program(tmp_path, source, record=record).slugs == [SLUG]
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_causes_are_told_apart(tmp_path: Path, cause: str, record: bool) -> None:
     source, summary, code = CAUSES[cause]
     found = explain_program(tmp_path, source, record=record)

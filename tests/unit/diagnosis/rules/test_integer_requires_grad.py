@@ -5,13 +5,13 @@ from textwrap import dedent
 
 import pytest
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, explain_program
 from tests.unit.diagnosis.rules.told import told
 
 SLUG = "integer-requires-grad"
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG), ids=str)
+@each_case(SLUG)
 def test_the_catalogue(key: str, source: str, tmp_path: Path) -> None:
     explained = explain_program(tmp_path, source)
     assert explained.slugs == [SLUG]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, either_way, explain_program
 
 SLUG = "leaf-modified-in-place"
 LEAF = "x = torch.randn(3, requires_grad=True)\n"
@@ -105,7 +105,7 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
+@each_case(SLUG)
 def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     found = explain_program(tmp_path, source)
     assert found.slugs == [SLUG]
@@ -113,7 +113,7 @@ def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_causes_are_told_apart(tmp_path: Path, cause: str, record: bool) -> None:
     source, summary, codes = CAUSES[cause]
     found = explain_program(tmp_path, source, record=record)

@@ -10,7 +10,7 @@ import torch
 from inspect_autograd.diagnosis.records import Failure
 from inspect_autograd.diagnosis.rules.leaves_autograd import LEAVES_AUTOGRAD
 from inspect_autograd.diagnosis.scene import Scene
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, explain_program
 from tests.unit.diagnosis.rules.told import told
 
 SLUG = "leaves-autograd"
@@ -25,7 +25,7 @@ def every_warning() -> Iterator[None]:
     torch.set_warn_always(False)
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG), ids=str)
+@each_case(SLUG)
 def test_the_catalogue(key: str, source: str, tmp_path: Path) -> None:
     explained = explain_program(tmp_path, source)
     assert explained.slugs == [SLUG]

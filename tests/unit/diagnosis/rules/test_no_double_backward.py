@@ -7,7 +7,7 @@ import pytest
 from inspect_autograd.diagnosis.explain_scene import explain_scene
 from inspect_autograd.diagnosis.records import Failure
 from inspect_autograd.diagnosis.scene import Scene
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, either_way, explain_program
 
 SLUG = "no-double-backward"
 
@@ -35,7 +35,7 @@ g.sum().backward()
 """
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
+@each_case(SLUG)
 def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     found = explain_program(tmp_path, source)
     assert found.slugs == [SLUG]
@@ -43,7 +43,7 @@ def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     assert not any("create_graph=True" in code for code in found.codes)
 
 
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_attention(tmp_path: Path, record: bool) -> None:
     found = explain_program(tmp_path, ATTENTION, record=record)
     assert found.line == found.guilty

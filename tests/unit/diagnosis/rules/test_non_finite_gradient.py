@@ -9,7 +9,7 @@ import torch
 import inspect_autograd as ia
 from inspect_autograd.diagnosis.explain_scene import explain_scene
 from inspect_autograd.diagnosis.scene import Scene
-from tests.unit.diagnosis.rules.programs import explain_program
+from tests.unit.diagnosis.rules.programs import either_way, explain_program
 
 SLUG = "non-finite-gradient"
 
@@ -72,7 +72,7 @@ def test_the_users_own_check(tmp_path: Path, program: str, born: str) -> None:
     assert found.first.certainty == "likely"
 
 
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_anomaly_mode(tmp_path: Path, record: bool) -> None:
     source = """
     x = torch.zeros(3, requires_grad=True)

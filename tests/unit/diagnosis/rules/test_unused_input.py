@@ -6,14 +6,14 @@ from textwrap import dedent
 import pytest
 import torch
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, explain_program
 from tests.unit.diagnosis.rules.told import told
 
 SLUG = "unused-input"
 START = "x = torch.randn(3, requires_grad=True)\nz = torch.randn(3, requires_grad=True)\n"
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG), ids=str)
+@each_case(SLUG)
 def test_the_catalogue(key: str, source: str, tmp_path: Path) -> None:
     assert explain_program(tmp_path, source).slugs == [SLUG]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.unit.diagnosis.rules.programs import cases_of, explain_program
+from tests.unit.diagnosis.rules.programs import each_case, either_way, explain_program
 
 SLUG = "view-modified-in-place"
 BASE = "x = torch.randn(4, 2, requires_grad=True) * 2\n"
@@ -72,13 +72,13 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize(("key", "source"), cases_of(SLUG))
+@each_case(SLUG)
 def test_the_catalogue(tmp_path: Path, key: str, source: str) -> None:
     assert explain_program(tmp_path, source).slugs == [SLUG]
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-@pytest.mark.parametrize("record", [False, True])
+@either_way
 def test_causes_are_told_apart(tmp_path: Path, cause: str, record: bool) -> None:
     source, summary, code = CAUSES[cause]
     found = explain_program(tmp_path, source, record=record)
