@@ -148,21 +148,19 @@ def _require(name: str) -> Hint:
 
 def _no_inputs(scene: Scene) -> Diagnosis:
     frame = scene.user_frame
-    frozen = [] if frame is None else [
-        f"{name}: {words}"
-        for name, words in frame.others.items()
-        if "none of which require" in words
-    ]  # fmt: skip
+    others = {} if frame is None else frame.others
+    frozen = {n: words for n, words in others.items() if "none of which require" in words}
+    model = next(iter(frozen), "model")
     return Diagnosis(
         SLUG,
         "The list of inputs is empty, so there is nothing to compute a gradient of.",
         "Such a list is often made by a filter, as [p for p in model.parameters() if "
         "p.requires_grad], which leaves nothing of a frozen model; or by parameters() of a module "
         "without any, or an iterator that was used up before.",
-        tuple(Evidence(text) for text in frozen),
+        tuple(Evidence(f"{name}: {words}") for name, words in frozen.items()),
         (
             Hint("Let what is to be trained require grad, before the forward pass.",
-                 "model.requires_grad_(True)"),
+                 f"{model}.requires_grad_(True)"),
             Hint("Leave out inputs=, for the gradients of all leaves.", "loss.backward()"),
         ),
         source=scene.line,
@@ -187,7 +185,8 @@ def _on_tensor(scene: Scene, *functions: str) -> Diagnosis:
     call = f"torch.autograd.graph.get_gradient_edge({name})"
     if functions[0] != "get_gradient_edge":
         function = scene.operation if scene.operation in functions else functions[0]
-        call = call_of(name, f".{function}({'' if function == 'retain_grad' else 'hook'})")
+        given = "" if function == "retain_grad" else _hook(scene, function)
+        call = call_of(name, f".{function}({given})")
     if not name.replace(".", "_").isidentifier():
         call = f"x = {call_of(name, '.requires_grad_()')}\n{call.replace(name, 'x', 1)}"
     else:
@@ -227,10 +226,18 @@ def _hook_on_non_leaf(scene: Scene) -> Diagnosis:
             Hint("Use a plain hook, which gets the gradient that passes through.",
                  call_of(name, ".register_hook(lambda grad: ...)")),
             Hint("Or put it on the leaf itself, the parameter or input.",
-                 f"{_leaf(scene)}.register_post_accumulate_grad_hook(hook)"),
+                 f"{_leaf(scene)}.register_post_accumulate_grad_hook("
+                 f"{_hook(scene, 'register_post_accumulate_grad_hook')})"),
         ),
         source=scene.line,
     )  # fmt: skip
+
+
+def _hook(scene: Scene, function: str) -> str:
+    """The hook that was to be registered, as the user wrote it."""
+    text = None if scene.user_frame is None else FailingText(scene.user_frame)
+    call = None if text is None else text.find_call(function)
+    return "hook" if text is None or call is None or not call.args else text.text(call.args[0])
 
 
 def _leaf(scene: Scene) -> str:

@@ -72,12 +72,12 @@ CASES = {
             "torch.autograd.grad(x.sum(), [p for p in layer.parameters() if p.requires_grad])"
         ),
         "The list of inputs is empty, so there is nothing to compute a gradient of.",
-        "model.requires_grad_(True)",
+        "layer.requires_grad_(True)",
     ),
     "hook": (
         "z.register_hook(print)",
         "z (f32[3]) does not require grad, so it has no gradient to hook.",
-        "z.requires_grad_()\nz.register_hook(hook)",
+        "z.requires_grad_()\nz.register_hook(print)",
     ),
     "gradient to keep": (
         "z.retain_grad()",
