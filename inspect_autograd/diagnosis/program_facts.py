@@ -55,6 +55,7 @@ class ParameterFacts:
         grad: Facts about its `.grad`; None if there is none.
         values: Facts about its own elements; None if they were not looked at.
         no_graph: Why it cannot have a gradient, where it cannot.
+        has_graph_of_grad: Whether its `.grad` is the result of a graph.
     """
 
     names: tuple[str, ...]
@@ -72,6 +73,7 @@ class ParameterFacts:
     grad: ValueFacts | None = None
     values: ValueFacts | None = None
     no_graph: str = ""
+    has_graph_of_grad: bool = False
 
     @property
     def name(self) -> str:

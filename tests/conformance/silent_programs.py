@@ -26,6 +26,11 @@ _CASES = {
         """,
         ("zeros", "ones"),
     ),
+    "create-graph-leak": (
+        _LAYERS + "loss = model(torch.ones(1, 2)).square().sum()\n"
+        "loss.backward(create_graph={})\ndiagnosed = dict(model=model)",
+        ("True", "False"),
+    ),
     "optimizer-stale": (
         _LAYERS + "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
         "{}\nloss = model(torch.ones(1, 2)).sum()\n"

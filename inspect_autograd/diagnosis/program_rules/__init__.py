@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..program_rule import ProgramRule
+from .create_graph_leak import CREATE_GRAPH_LEAK
 from .double_among_float import DOUBLE_AMONG_FLOAT
 from .integer_weight import INTEGER_WEIGHT
 from .non_finite_gradient import NON_FINITE_GRADIENT
@@ -22,6 +23,7 @@ __all__ = ["PROGRAM_RULES"]
 PROGRAM_RULES: tuple[ProgramRule, ...] = (
     NON_FINITE_PARAMETER,
     NON_FINITE_GRADIENT,
+    CREATE_GRAPH_LEAK,
     OPTIMIZER_STALE,
     PARAMETER_NOT_A_LEAF,
     PARAMETER_UNREGISTERED,

@@ -166,6 +166,9 @@ def _describe_one(
         grad=grad,
         values=values,
         no_graph="" if tensor.requires_grad else explain_no_graph(tensor),
+        has_graph_of_grad=grad is not None
+        and tensor.grad is not None
+        and tensor.grad.requires_grad,
     )
 
 
