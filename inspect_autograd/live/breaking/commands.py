@@ -66,9 +66,10 @@ def parse_command(line: str, commands: Sequence[Command] = COMMANDS) -> CommandL
     found = found or [c for c in commands if word and c.name.startswith(word)]
     if len(found) != 1:
         names = [command.name for command in commands]
-        close = [c.name for c in found] or get_close_matches(word, names, n=1) or names
+        close = [c.name for c in found] or get_close_matches(word, names, n=1)
+        expected = " or ".join(close) or f"one of {', '.join(names)}"
         raise ArgumentError(
-            f"{word!r} is not a command; expected {' or '.join(close)}",
+            f"{word!r} is not a command; expected {expected}",
             remedy="help shows what there is; print EXPR shows a value.",
         )
     (command,) = found

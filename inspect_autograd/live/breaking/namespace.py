@@ -15,7 +15,7 @@ from ..saved import SavedTensorReader, look_again
 from ..tensor_meta import TensorMetaCache
 from .stop import Stop
 
-__all__ = ["evaluate", "read_saved"]
+__all__ = ["evaluate", "evaluate_with", "read_saved"]
 
 
 def read_saved(node: LiveNode) -> list[tuple[SavedTensor, torch.Tensor | None]]:
@@ -35,12 +35,28 @@ def evaluate(expression: str, stop: Stop) -> Any:
     Raises:
         ArgumentError: It is none, or it failed.
     """
-    if not expression:
-        raise ArgumentError("there is no expression", remedy="Type print received[0].norm().")
-    names = _names(stop)
+    names = _names(stop) if expression else {}
     stop.is_evaluating = True
     try:
-        return eval(compile(expression, "<break_on>", "eval"), names)
+        return evaluate_with(expression, names)
+    finally:
+        stop.is_evaluating = False
+
+
+def evaluate_with(expression: str, names: dict[str, Any]) -> Any:
+    """The value of a Python expression.
+
+    Args:
+        expression: What was typed.
+        names: The names that it may use; empty afterwards.
+
+    Raises:
+        ArgumentError: It is none, or it failed.
+    """
+    if not expression:
+        raise ArgumentError("there is no expression", remedy="Type print received[0].norm().")
+    try:
+        return eval(compile(expression, "<prompt>", "eval"), names)
     except Exception as error:
         remedy = ""
         if isinstance(error, NameError):
@@ -48,7 +64,6 @@ def evaluate(expression: str, stop: Stop) -> Any:
             remedy = f"The names are {known}."
         raise ArgumentError(f"{type(error).__name__}: {error}", remedy=remedy) from None
     finally:
-        stop.is_evaluating = False
         names.clear()  # Not before the garbage collector comes, if the expression made a cycle.
 
 

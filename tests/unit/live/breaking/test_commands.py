@@ -40,7 +40,7 @@ def test_every_short_form_is_the_only_one() -> None:
     [
         ("nxt", "'nxt' is not a command; expected next"),
         ("se 0 1", None),
-        ("zzz", "expected next or continue or where"),
+        ("zzz", "expected one of next, continue, where"),
         ("where now", "where is followed by 'now'; expected nothing after it"),
     ],
 )
