@@ -39,6 +39,7 @@ VERBS = {
     "run": "run a script or a module as it is, and record its backward passes",
     "show": "print a graph or a trace as text, or what is known of one node",
     "render": "draw a graph or a trace into a file: .png .svg .pdf .dot .txt .json",
+    "step": "run a backward pass one node at a time, in a terminal or by a script",
     "compare": "say where two saved traces differ first",
     "demo": "a first gradient, explained step by step, two graphs and a backward pass",
     "doctor": "check that PyTorch, Graphviz and the rest are there and work",
@@ -61,6 +62,7 @@ examples:
   inspect-autograd render train.py:loss -o graph.png     a picture
   inspect-autograd show trace.json                       what a backward pass did
   inspect-autograd compare before.json after.json        where two of them differ
+  inspect-autograd step train.py:make_loss               a backward pass, node by node
   inspect-autograd VERB --help                           all options of a verb
 
 exit codes:

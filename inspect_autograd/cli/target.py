@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from ..diagnosis.load import Saved, load
 from ..diagnosis.report import Report
@@ -18,6 +20,7 @@ from .result import UsageError
 __all__ = [
     "MAKE_A_RECORDING",
     "MAKE_A_TRACE",
+    "Made",
     "add_target_arguments",
     "count",
     "is_code",
@@ -25,6 +28,7 @@ __all__ = [
     "load_trace",
     "positive_number",
     "refuse_options",
+    "run_target",
 ]
 
 FORMS = (
@@ -249,13 +253,68 @@ def _check_name(code: str, name: str, target: str) -> None:
 
 
 def _load_code(code: str, name: str, target: str, max_nodes: int | None) -> Graph:
+    # Imported before the user's folder is put on sys.path, so that a random.py there cannot take
+    # the place of the one that torch imports.
+    from ..live.capture import capture
+
+    made = _run_code(code, name, target)
+    if isinstance(made, Graph):
+        return made
+    with _worded_for(target):
+        return capture(made.outputs, params=made.params, max_nodes=max_nodes)
+
+
+class Made(NamedTuple):
+    """What the code of a target has made.
+
+    Attributes:
+        outputs: What has a graph.
+        params: Names for its leaves.
+    """
+
+    outputs: Any
+    params: list[tuple[str, Any]]
+
+
+@contextmanager
+def run_target(target: str, why: str) -> Iterator[Made]:
+    """Run the code that a target names, where nothing else will do, for what it makes.
+
+    What is raised in the body about `outputs` is worded for the target.
+
+    Args:
+        target: As on the command line.
+        why: What the code is needed for, to be said of a file that was saved.
+
+    Raises:
+        TargetError: The target names nothing, or nothing that has a graph, or it is a saved file.
+        UserCodeError: The code that it names raised an error.
+    """
+    code, _, name = target.rpartition(":")
+    if not is_code(target) or not name:
+        path = Path(target)
+        loaded = _load_file(path, None) if not is_code(target) else load_target(target)
+        raise _is_saved(target, type(loaded).__name__.lower(), why)
+    _check_name(code, name, target)
+    made = _run_code(code, name, target)
+    if isinstance(made, Graph):
+        raise _is_saved(target, "graph", why)
+    with _worded_for(target):
+        yield made
+
+
+def _is_saved(target: str, kind: str, why: str) -> TargetError:
+    return TargetError(
+        f"{target} is a {kind} of plain records; expected Python code, as {why}",
+        remedy="Name the code that makes the loss: train.py:make_loss.",
+    )
+
+
+def _run_code(code: str, name: str, target: str) -> Graph | Made:
     path = Path(code)
     is_file = path.suffix == ".py" or len(path.parts) > 1
     if is_file and not path.is_file():
         raise _missing_file(path)
-    # Imported before the user's folder is put on sys.path, so that a random.py there cannot take
-    # the place of the one that torch imports.
-    from ..live.capture import capture
     from .resolve import find_names, find_object, to_outputs
     from .user_code import import_module, run_file, user_code
 
@@ -271,10 +330,14 @@ def _load_code(code: str, name: str, target: str, max_nodes: int | None) -> Grap
                 f"{target} is a Trace, and traces are read from files only",
                 remedy='Save it, trace.save("trace.json"), and name the file.',
             )
-        params = find_names(module, model)
+        return Made(outputs, find_names(module, model))
+
+
+@contextmanager
+def _worded_for(target: str) -> Iterator[None]:
+    """Put the target in the place of `outputs` in what is raised about it."""
     try:
-        return capture(outputs, params=params, max_nodes=max_nodes)
+        yield
     except (ArgumentTypeError, NoGraphError) as error:
-        # Worded for callers of capture(); here the value goes by another name.
         message = error.message.replace("outputs", target, 1)
         raise TargetError(message, remedy=error.remedy) from error

@@ -16,7 +16,7 @@ from types import ModuleType
 from ..errors import TargetError
 from .result import UserCodeError
 
-__all__ = ["import_module", "run_file", "user_code"]
+__all__ = ["import_module", "run_file", "user_code", "user_traceback"]
 
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
@@ -56,7 +56,7 @@ def _to_error(error: BaseException, what: str) -> UserCodeError:
         f"{what} ended the process: {error!r}" if is_exit else f"{what} raised {name}",
         type_name=name,
         detail="".join(traceback.format_exception_only(error)).strip(),
-        traceback=_format_traceback(error),
+        traceback=user_traceback(error),
         remedy=_remedy_for(error),
     )
 
@@ -106,7 +106,7 @@ def _remedy_for(error: BaseException) -> str:
     return "The traceback shows your own lines only; --debug shows all of it."
 
 
-def _format_traceback(error: BaseException) -> str:
+def user_traceback(error: BaseException) -> str:
     """The traceback of an error, without what is not the user's: frames of ours, torch, Python."""
     whole = traceback.TracebackException.from_exception(error, compact=True)
     pending = [whole]

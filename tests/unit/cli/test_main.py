@@ -53,7 +53,7 @@ def test_no_verb_is_a_mistake_that_shows_the_help(cli: Any) -> None:
         (
             ["zzz"],
             "there is no verb 'zzz'",
-            "Use one of: run, show, render, compare, demo, doctor.",
+            "Use one of: run, show, render, step, compare, demo, doctor.",
         ),
         (
             ["train.py:loss"],
