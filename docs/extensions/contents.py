@@ -29,6 +29,7 @@ CONTENTS: dict[str, list[str]] = {
         "explaining",
         "diagnosing",
         "experiments",
+        "stepping",
         "breakpoints",
         "pictures",
         "command-line",
