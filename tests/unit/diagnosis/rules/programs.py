@@ -85,6 +85,9 @@ def _run(code: object, *, record: bool) -> tuple[BaseException | None, list[Warn
     with warnings.catch_warnings(record=True) as caught, contextlib.ExitStack() as stack:
         warnings.simplefilter("always")
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        # Of some things torch warns once in a process, in which other tests have run.
+        stack.callback(torch.set_warn_always, torch.is_warn_always_enabled())
+        torch.set_warn_always(True)
         try:
             with ia.record() if record else contextlib.nullcontext():
                 exec(code, namespace)  # type: ignore[arg-type]
