@@ -126,12 +126,13 @@ def _converse(session: Session, lines: Iterable[str], screen: Screen) -> None:
 def _mistake(error: InspectAutogradError) -> Iterator[Any]:
     from ..render.step_screen import Line
 
-    text = str(error)
+    text, remedy = error.message, error.remedy
     if isinstance(error, UserCodeError):
-        # The first line of what it said; all of it is in the exception of loss.backward().
-        text = f"{error.message}: {error.detail.strip().partition(chr(10))[0]}"
-    for line in text.splitlines():
-        yield Line(f"*** {line}" if not line.startswith(" ") else line, "bad")
+        # What it said in full is in the exception of loss.backward().
+        text, remedy = f"{error.message}: {error.detail.strip()}", ""
+    yield Line(f"*** {text.partition(chr(10))[0]}", "bad")
+    if remedy:
+        yield Line(f"  What to do: {remedy}", "dim")
 
 
 def _carry_out(

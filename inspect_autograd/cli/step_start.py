@@ -22,6 +22,8 @@ from .target import run_target
 
 __all__ = ["Started", "start"]
 
+NESTED = "is a nested tensor"
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -100,22 +102,32 @@ def _gradients(roots: Sequence[LiveRoot], target: str, *, ones: bool) -> list[An
     gradients: list[Any] = []
     for root in roots:
         like = root.tensor if root.tensor is not None else _entries(root.node)[root.slot]
-        shape = tuple(like.shape)
-        count = torch.Size(shape).numel()
-        if count == 1 and not ones:
-            gradients.append(None)
-        elif root.tensor is not None and ones:
+        found = _why_not_implied(like)
+        if found == NESTED or (found and not ones):
+            more = "" if found == NESTED else ", or add --gradient ones, which starts with ones"
+            raise TargetError(
+                f"{target}{root.path} {found}; a backward pass starts from one real number",
+                remedy=f"Let the code end in one, such as y.sum(){more}.",
+            )
+        if root.tensor is not None and ones:
             gradients.append(torch.ones_like(root.tensor.detach()))
         elif ones:
-            gradients.append(torch.ones(shape, dtype=like.dtype, device=like.device))
+            gradients.append(torch.ones(like.shape, dtype=like.dtype, device=like.device))
         else:
-            raise TargetError(
-                f"{target}{root.path} has {count} numbers (shape {list(shape)}); a backward pass "
-                "starts from one",
-                remedy="Let the code end in one, such as y.sum(), or add --gradient ones, which "
-                "gives the gradient of the sum.",
-            )
+            gradients.append(None)
     return gradients
+
+
+def _why_not_implied(like: Any) -> str:
+    """What a root is, if not one real number; `like` has shape and type of a tensor."""
+    if isinstance(like, torch.Tensor) and like.is_nested:
+        return NESTED
+    if getattr(like, "is_nested_tensor", False):
+        return NESTED
+    count = torch.Size(like.shape).numel()
+    if count != 1:
+        return f"has {count} numbers (shape {list(like.shape)})"
+    return "" if like.dtype.is_floating_point else f"is of type {like.dtype}"
 
 
 def _entries(node: LiveNode) -> Any:

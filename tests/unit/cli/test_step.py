@@ -14,6 +14,7 @@ import torch
 
 CODE = """\
 import torch
+import torch.utils.checkpoint
 
 x = torch.tensor([1.0, 2.0], requires_grad=True)
 h = x.sin()
@@ -43,6 +44,25 @@ def hooked():
     w = torch.ones(2, requires_grad=True)
     w.register_hook(print)
     return w.sum()
+
+def of_complex():
+    z = torch.ones(2, dtype=torch.complex64, requires_grad=True)
+    return (z * z).sum()
+
+def strided():
+    parts = [torch.ones(2), torch.ones(3)]
+    return torch.nested.nested_tensor(parts, requires_grad=True) * 2
+
+def jagged():
+    parts = [torch.ones(2), torch.ones(3)]
+    nested = torch.nested.nested_tensor(parts, requires_grad=True, layout=torch.jagged)
+    return nested * 2
+
+def checkpointed():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2)
+    start = torch.ones(1, 2, requires_grad=True)
+    return torch.utils.checkpoint.checkpoint(model, start, use_reentrant=True).sum(), model
 
 def no_graph():
     return torch.ones(2).sum()
@@ -93,7 +113,7 @@ after 0 of 6 steps
   leaves   0 of 1
 (step) next 2
 step 1: #2 SumBackward0
-  made at {code}:5 in <module>
+  made at {code}:6 in <module>
   received f32[] |1| = 1 from #0 AddBackward0
   returned f32[2] |1.41| = 1 1 to #4 AccumulateGrad x
   #0 AddBackward0          done in step 0
@@ -106,7 +126,7 @@ after 2 of 6 steps
   leaves   0 of 1
 (step) until Sin*
 step 4: #5 SinBackward0
-  made at {code}:4 in <module>
+  made at {code}:5 in <module>
   received f32[2] |2.48| = 1.683 1.819, the sum of
     f32[2] |1.24| = 0.8415 0.9093 from #3 MulBackward0
     f32[2] |1.24| = 0.8415 0.9093 from #3 MulBackward0
@@ -168,19 +188,19 @@ def test_looking_at_the_pass(step: Any) -> None:
 def test_looking_at_a_node(step: Any, code: str) -> None:
     shown = step("node Sin*")
     assert shown.startswith("#5 SinBackward0\n\nkind      an operation of PyTorch\n")
-    assert "stepped.py:4 in <module>" in shown
+    assert "stepped.py:5 in <module>" in shown
     assert "self  f32[2]  8 B  memory of x" in shown
     assert step("node 3; saved") == "  other  f32[2]  8 B\n  self  f32[2]  8 B\n"
     assert step("next; where") == (
-        "#0 AddBackward0\n  stepped.py:5 in <module>: loss = (h * h).sum() + x.sum()\n"
+        "#0 AddBackward0\n  stepped.py:6 in <module>: loss = (h * h).sum() + x.sum()\n"
     )
     assert step("node x; where") == (
         "#4 AccumulateGrad x\n  a leaf: no line made its AccumulateGrad\n"
     )
     assert step("node Sin*; source").splitlines()[3:6] == [
-        "     3  x = torch.tensor([1.0, 2.0], requires_grad=True)",
-        ">    4  h = x.sin()",
-        "     5  loss = (h * h).sum() + x.sum()",
+        "     4  x = torch.tensor([1.0, 2.0], requires_grad=True)",
+        ">    5  h = x.sin()",
+        "     6  loss = (h * h).sum() + x.sum()",
     ]
 
 
@@ -230,11 +250,37 @@ def test_what_is_not_one_number_needs_a_gradient(cli: Any, code: str, step: Any)
     ran = cli("step", f"{code}:both", "--commands", "run")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(
-        f"error: {code}:both has 2 numbers (shape [2]); a backward pass starts from one\n"
+        f"error: {code}:both has 2 numbers (shape [2]); a backward pass starts from one real "
     )
     assert "--gradient ones" in ran.err
     shown = step("next; print received[0].tolist()", "--gradient", "ones", name="both")
     assert shown == "[1.0, 1.0]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("of_complex", "is of type torch.complex64"),
+        ("strided", "is a nested tensor"),
+        ("jagged", "is a nested tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_other_outputs_that_no_pass_starts_from(cli: Any, code: str, name: str, found: str) -> None:
+    ran = cli("step", f"{code}:{name}", "--commands", "run")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {code}:{name} {found}; a backward pass starts from one real")
+    if name == "of_complex":
+        ran = cli("step", f"{code}:{name}", "--gradient", "ones", "--commands", "run; grads")
+        # |2 z| at z = 1, twice
+        assert ran.out.endswith("c64[2] |2.83|\n")
+
+
+def test_leaves_inside_a_checkpoint_have_their_names(step: Any) -> None:
+    shown = step("run; grads", name="checkpointed")
+    # The weight receives the input, 1, for each of its four numbers; so does the bias, once.
+    assert [line.split()[0] for line in shown.splitlines()] == ["#2", "bias", "weight"]
+    assert shown.splitlines()[2].split()[1:] == ["f32[2,", "2]", "|2|"]
 
 
 def test_hooks_are_noted(cli: Any, code: str) -> None:
@@ -389,5 +435,5 @@ def test_a_node_that_raises(cli: Any, code: str) -> None:
 def test_a_function_that_raises_shows_the_users_own_lines(cli: Any, code: str) -> None:
     ran = cli("step", f"{code}:fails", "--commands", "run")
     assert ran.code == 1
-    assert f'File "{code}", line 22, in backward' in ran.err
+    assert f'File "{code}", line 23, in backward' in ran.err
     assert "run_node" not in ran.err
