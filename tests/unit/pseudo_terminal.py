@@ -58,10 +58,6 @@ class Terminal:
         """Type a text, and wait for nothing."""
         os.write(self._master, text.encode())
 
-    def wait(self, seconds: float) -> None:
-        """Let the program run for a while."""
-        time.sleep(seconds)
-
     def send(self, text: str) -> str:
         """Type a text; what is shown until the program ends."""
         os.write(self._master, text.encode())
