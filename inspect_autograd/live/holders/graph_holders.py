@@ -76,7 +76,7 @@ def graph_holders(
         >>> for step in range(20):
         ...     total += (w * step).sum()
         >>> found = ia.graph_holders()
-        >>> found.graphs[0].growth
+        >>> max(found.graphs, key=lambda graph: graph.node_count).growth
         Growth(kind='sum', steps=20, terms=20)
     """
     check_recording(recording)
