@@ -271,4 +271,4 @@ def test_looking_for_an_unpack_hook_does_not_call_it() -> None:
     assert line is not None
     assert line.line == unpack.__code__.co_firstlineno
     assert len(calls) == 1
-    assert seconds < 0.5
+    assert seconds < 10  # Not quadratic, whatever the machine.
