@@ -17,7 +17,6 @@ from ...events.engine_state import (
     WaitingNode,
 )
 from ...graph.pass_plan import PassPlan
-from ...graph.topology import reverse_edges
 from ..memory import find_memory
 from ..private_torch import unobserved
 from ..tensor_meta import TensorMetaCache
@@ -131,7 +130,7 @@ class _Sources:
 
     def __init__(self, graph: SteppedGraph, taken: Sequence[Executed], plan: PassPlan) -> None:
         self._sources = graph.live.edges.sources
-        self._starts, self._positions = reverse_edges(graph.live.edges)
+        self._starts, self._positions = graph.edges_by_target
         self._done = {done.node for done in taken}
         self._plan = plan
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from functools import cached_property
 from typing import Any
 
 from ...graph.graph import Graph
+from ...graph.topology import reverse_edges
 from ..attributors import innermost_attributor
 from ..capture import capture_live
 from ..node_selection import name_nodes, select_by_glob, select_nodes
@@ -41,6 +43,11 @@ class SteppedGraph:
         """The same nodes as records, with the same ids."""
         with unobserved():
             return capture_live(self._outputs, self._names).graph
+
+    @cached_property
+    def edges_by_target(self) -> tuple[array[int], array[int]]:
+        """Which edges lead into each node; see `reverse_edges`."""
+        return reverse_edges(self.live.edges)
 
     def select(self, wanted: Any, argument: str) -> frozenset[int]:
         """Ids of the nodes that an argument asks for; see `select_nodes`."""
